@@ -1,0 +1,77 @@
+import type { ComputeFacts, GuestFacts, GuestSpec, IncomingTarget, MigrationMode } from "../../protocol/compute.ts";
+import type { Call } from "../../runtime/call.ts";
+
+/** Addresses per MAC as the guest itself reports them; null when the guest has no agent to ask. */
+export type SeenByGuest = Record<string, string[]> | null;
+
+/**
+ * One kind of hypervisor. Runs in the agent; knows no database, no HTTP, no other driver.
+ *
+ * Every call is an "ensure": repeating it is harmless and joins work under way, an id that is gone is fine where
+ * something is to become absent. What the call must not lose in a crash is on disk before it returns. Guests outlive
+ * the agent: a new driver instance over the same state folder finds and adopts them. It never kills what it did not make.
+ */
+export interface ComputeDriver {
+  readonly kind: string;
+  probe(): Promise<ComputeFacts>;
+  /** Everything of ours that exists on this host, running or not. */
+  list(): AsyncIterable<GuestFacts>;
+  inspect(serverId: string): Promise<GuestFacts | undefined>;
+  ensure(spec: GuestSpec, power: "running" | "stopped" | "paused", call: Call): Promise<GuestFacts>;
+  ensureAbsent(serverId: string, options: { disks: boolean }, call: Call): Promise<void>;
+  ensureStopped(serverId: string, options: { graceMs: number }, call: Call): Promise<GuestFacts>;
+  ensurePaused(serverId: string, call: Call): Promise<GuestFacts>;
+  ensureUnpaused(serverId: string, call: Call): Promise<GuestFacts>;
+  reboot(serverId: string, options: { type: "soft" | "hard"; graceMs: number }, call: Call): Promise<GuestFacts>;
+  consoleLog(serverId: string, lines: number | null): Promise<string>;
+  /** A live duplex stream to the serial console. */
+  openConsole(serverId: string): Promise<NodeJS.ReadWriteStream>;
+  /** Releases what this process holds (sockets, timers). Guests go on. */
+  close(): Promise<void>;
+
+  readonly networking?: GuestNetworking;
+  readonly coldMigration?: ColdMigration;
+  readonly liveMigration?: LiveMigration;
+  readonly fencing?: Fencing;
+}
+
+export interface GuestNetworking {
+  injectNetworkInfo(spec: GuestSpec, call: Call): Promise<SeenByGuest>;
+  resetNetwork(spec: GuestSpec, call: Call): Promise<SeenByGuest>;
+  ensureNics(spec: GuestSpec, call: Call): Promise<GuestFacts>;
+}
+
+export interface ColdMigration {
+  /** Null when the disk is on shared storage and needs no copy. */
+  serveDisk(serverId: string, call: Call): Promise<string | null>;
+  ensureDiskNotServed(serverId: string, call: Call): Promise<void>;
+  receiveDisk(spec: GuestSpec, diskUri: string | null, call: Call): Promise<void>;
+}
+
+export interface LiveMigration {
+  checkDestination(
+    spec: GuestSpec,
+    options: { mode: MigrationMode; sourceFacts: ComputeFacts; diskOverCommit: boolean },
+    call: Call,
+  ): Promise<void>;
+  prepareIncoming(spec: GuestSpec, mode: MigrationMode, call: Call): Promise<IncomingTarget>;
+  migrateOut(serverId: string, options: MigrateOutOptions, call: Call): Promise<{ downtimeMs: number | null }>;
+  abortMigration(serverId: string, call: Call): Promise<void>;
+  forceCompleteMigration(serverId: string, call: Call): Promise<void>;
+  finishIncoming(spec: GuestSpec, options: { paused: boolean }, call: Call): Promise<GuestFacts>;
+  abandonIncoming(serverId: string, call: Call): Promise<void>;
+}
+
+export interface MigrateOutOptions {
+  target: IncomingTarget;
+  mode: MigrationMode;
+  bandwidthMiBps: number;
+  downtimeMs: number;
+  autoConverge: boolean;
+  postCopy: boolean;
+}
+
+/** Kills another host's guests for certain, so that they can be started elsewhere. */
+export interface Fencing {
+  fence(host: string, serverId: string, call: Call): Promise<void>;
+}

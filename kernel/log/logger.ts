@@ -1,0 +1,108 @@
+import { type Logger as Pino, pino } from "pino";
+
+export type LogLevel = "debug" | "info" | "warn" | "error";
+
+export interface Logger {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+  /** Same name and level, with fields added to every line. */
+  with(fields: object): Logger;
+}
+
+/** Every logger of one process by name (`operations.runner`), each with a level that can change at run time. */
+export class Loggers {
+  readonly #root: Pino;
+  readonly #defaultLevel: LogLevel;
+  readonly #byName = new Map<string, Pino>();
+  readonly #overrides: { prefix: string; level: LogLevel }[] = [];
+
+  constructor(options: { level?: LogLevel; base?: object; destination?: { write(line: string): void } } = {}) {
+    this.#defaultLevel = options.level ?? "info";
+    const settings = { base: options.base ?? {}, level: "debug", redact: { paths: SECRET_PATHS, censor: "[secret]" } };
+    this.#root = options.destination
+      ? pino(settings, options.destination)
+      : pino(settings, pino.destination({ fd: 2, sync: true }));
+  }
+
+  get(name: string): Logger {
+    let logger = this.#byName.get(name);
+    if (!logger) {
+      logger = this.#root.child({ logger: name });
+      logger.level = this.#levelFor(name);
+      this.#byName.set(name, logger);
+    }
+    return wrap(logger);
+  }
+
+  /** Sets the level of every logger whose name is `prefix` or starts with it; empty means all. */
+  setLevel(prefix: string, level: LogLevel): void {
+    this.#overrides.push({ prefix, level });
+    for (const [name, logger] of this.#byName) if (covers(prefix, name)) logger.level = level;
+  }
+
+  /** Levels in force, by logger name. */
+  levels(prefix = ""): Record<string, LogLevel> {
+    const result: Record<string, LogLevel> = {};
+    for (const [name, logger] of this.#byName) if (covers(prefix, name)) result[name] = logger.level as LogLevel;
+    return result;
+  }
+
+  #levelFor(name: string): LogLevel {
+    return this.#overrides.findLast((o) => covers(o.prefix, name))?.level ?? this.#defaultLevel;
+  }
+}
+
+/** The last line of defence; code must not log these in the first place. */
+const SECRET_PATHS = [
+  "password",
+  "token",
+  "secret",
+  "credential",
+  "adminPass",
+  "*.password",
+  "*.token",
+  "*.secret",
+  "*.credential",
+];
+
+function covers(prefix: string, name: string): boolean {
+  return name.startsWith(prefix);
+}
+
+function wrap(inner: Pino): Logger {
+  return {
+    debug: (fields, message) => inner.debug(fields, message),
+    info: (fields, message) => inner.info(fields, message),
+    warn: (fields, message) => inner.warn(fields, message),
+    error: (fields, message) => inner.error(fields, message),
+    with(fields) {
+      const child = inner.child(fields);
+      return wrap(child);
+    },
+  };
+}
+
+/** For tests: says nothing. */
+export const silentLogger: Logger = {
+  debug: () => {},
+  info: () => {},
+  warn: () => {},
+  error: () => {},
+  with: () => silentLogger,
+};
+
+/** An error with its chain of causes, in a form fit for a log line. */
+export function errorFields(error: unknown): { err: string; causes?: string[]; stack?: string } {
+  if (!(error instanceof Error)) return { err: String(error) };
+  const causes: string[] = [];
+  for (let cause = error.cause; cause instanceof Error && causes.length < 8; cause = cause.cause)
+    causes.push(cause.message);
+  const internal = "internal" in error && typeof error.internal === "string" ? ` (${error.internal})` : "";
+  return {
+    err: `${error.name}: ${error.message}${internal}`,
+    ...(causes.length > 0 ? { causes } : {}),
+    ...(error.stack ? { stack: error.stack } : {}),
+  };
+}
