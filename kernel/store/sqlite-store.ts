@@ -1,0 +1,150 @@
+import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+import { Kysely, type SqliteDatabase, SqliteDialect } from "kysely";
+import { CloudError } from "../errors/cloud-error.ts";
+import { ChannelHub } from "./channel-hub.ts";
+import type { Queries, Store, Tx, Unlisten } from "./store.ts";
+
+export interface SqliteOptions {
+  /** Database file; its folder must exist. */
+  file: string;
+  /** False only in tests: skips fsync. */
+  durable?: boolean;
+}
+
+interface Job {
+  run(t: Tx): Promise<unknown>;
+  resolve(value: unknown): void;
+  reject(error: unknown): void;
+}
+
+/** More than this in one commit would make the first of them wait too long. */
+const MAX_GROUP = 256;
+
+/**
+ * The embedded store. Group commit: transactions that arrive together run one after the other inside one SQLite
+ * transaction, each in its own savepoint, and share one fsync; one that fails is rolled back alone.
+ */
+export class SqliteStore implements Store {
+  readonly dialect = "sqlite";
+  readonly exclusive = true;
+  readonly read: Queries;
+  readonly #writer: DatabaseSync;
+  readonly #reader: DatabaseSync;
+  readonly #hub = new ChannelHub();
+  readonly #tables: Kysely<unknown>;
+  readonly #queue: Job[] = [];
+  #draining: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(options: SqliteOptions) {
+    this.#writer = new DatabaseSync(options.file);
+    this.#writer.exec("PRAGMA journal_mode = WAL");
+    this.#writer.exec(`PRAGMA synchronous = ${options.durable === false ? "OFF" : "FULL"}`);
+    this.#writer.exec("PRAGMA foreign_keys = ON");
+    this.#writer.exec("PRAGMA busy_timeout = 5000");
+    this.#reader = new DatabaseSync(options.file, { readOnly: true });
+    this.#reader.exec("PRAGMA busy_timeout = 5000");
+    this.#tables = kyselyOver(this.#writer);
+    const reader = kyselyOver(this.#reader);
+    this.read = { tables: <Tables>() => reader as unknown as Kysely<Tables> };
+  }
+
+  tx<T>(fn: (t: Tx) => Promise<T>): Promise<T> {
+    if (this.#closed) return Promise.reject(closedError());
+    return new Promise<T>((resolve, reject) => {
+      this.#queue.push({ run: fn, resolve: resolve as (value: unknown) => void, reject });
+      // One turn of the event loop lets every request that has already arrived join the same commit.
+      this.#draining ??= new Promise<void>((done) => setImmediate(() => void this.#drain().finally(done)));
+    });
+  }
+
+  listen(channel: string, listener: (payload: string) => void): Unlisten {
+    return this.#hub.listen(channel, listener);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#draining;
+    this.#reader.close();
+    this.#writer.close();
+  }
+
+  async #drain(): Promise<void> {
+    while (this.#queue.length > 0) await this.#commitGroup(this.#queue.splice(0, MAX_GROUP));
+    this.#draining = undefined;
+  }
+
+  async #commitGroup(group: Job[]): Promise<void> {
+    const settled: (() => void)[] = [];
+    const notices: [string, string][] = [];
+    const done: Job[] = [];
+    try {
+      this.#writer.exec("BEGIN IMMEDIATE");
+      for (const job of group) {
+        const notified = new Map<string, [string, string]>();
+        this.#writer.exec("SAVEPOINT job");
+        try {
+          const value = await job.run(this.#transaction(notified));
+          this.#writer.exec("RELEASE job");
+          notices.push(...notified.values());
+          done.push(job);
+          settled.push(() => job.resolve(value));
+        } catch (error) {
+          this.#writer.exec("ROLLBACK TO job");
+          this.#writer.exec("RELEASE job");
+          settled.push(() => job.reject(error));
+        }
+      }
+      this.#writer.exec("COMMIT");
+    } catch (error) {
+      if (this.#writer.isTransaction) this.#writer.exec("ROLLBACK");
+      for (const job of group) job.reject(error);
+      return;
+    }
+    for (const settle of settled) settle();
+    for (const [channel, payload] of notices) this.#hub.publish(channel, payload);
+  }
+
+  #transaction(notified: Map<string, [string, string]>): Tx {
+    const tables = this.#tables;
+    return {
+      inTransaction: true,
+      tables: <Tables>() => tables as unknown as Kysely<Tables>,
+      notify: (channel, payload) => void notified.set(`${channel}\n${payload}`, [channel, payload]),
+    };
+  }
+}
+
+function closedError(): CloudError {
+  return new CloudError("unavailable", "store.closed", "The service is shutting down.");
+}
+
+function kyselyOver(database: DatabaseSync): Kysely<unknown> {
+  return new Kysely<unknown>({ dialect: new SqliteDialect({ database: asKyselyDatabase(database) }) });
+}
+
+/** Kysely's SQLite dialect expects this shape; statements are compiled once per text. */
+function asKyselyDatabase(database: DatabaseSync): SqliteDatabase {
+  const statements = new Map<string, StatementSync>();
+  const prepare = (sql: string): StatementSync => {
+    let statement = statements.get(sql);
+    if (!statement) {
+      if (statements.size >= 1000) statements.clear();
+      statement = database.prepare(sql);
+      statements.set(sql, statement);
+    }
+    return statement;
+  };
+  return {
+    close: () => {},
+    prepare(sql) {
+      const statement = prepare(sql);
+      return {
+        reader: statement.columns().length > 0,
+        all: (parameters) => statement.all(...(parameters as SQLInputValue[])),
+        run: (parameters) => statement.run(...(parameters as SQLInputValue[])),
+        iterate: (parameters) => statement.iterate(...(parameters as SQLInputValue[])) as IterableIterator<unknown>,
+      };
+    },
+  };
+}

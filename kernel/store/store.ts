@@ -1,0 +1,30 @@
+import type { Kysely } from "kysely";
+
+/** Anything that can run queries. Each service names its own tables: `q.tables<ComputeTables>()`. */
+export interface Queries {
+  tables<Tables>(): Kysely<Tables>;
+}
+
+/**
+ * An open transaction. Only queries may be awaited inside: on SQLite other transactions wait for this one.
+ * What was written is durable when `Store.tx` resolves.
+ */
+export interface Tx extends Queries {
+  readonly inTransaction: true;
+  /** Tells every process on this database, after the commit. Repeats within a transaction are sent once. */
+  notify(channel: string, payload: string): void;
+}
+
+export type Unlisten = () => void;
+
+/** One database. Two dialects, one schema: text, bigint and double precision columns, booleans as 0/1, times as epoch milliseconds. */
+export interface Store {
+  readonly dialect: "sqlite" | "postgres";
+  /** True when only this process can use the database, so that leases of earlier processes are known to be dead. */
+  readonly exclusive: boolean;
+  /** Committed data only; cannot write. */
+  readonly read: Queries;
+  tx<T>(fn: (t: Tx) => Promise<T>): Promise<T>;
+  listen(channel: string, listener: (payload: string) => void): Unlisten;
+  close(): Promise<void>;
+}
