@@ -1,0 +1,22 @@
+import type { Clock } from "../clock/clock.ts";
+import type { Logger } from "../log/logger.ts";
+import type { Store } from "../store/store.ts";
+import type { CallerFactory } from "./command-caller.ts";
+import type { AnyStep } from "./definition.ts";
+import type { Hook } from "./hooks.ts";
+
+/** What carrying out an operation needs. */
+export interface ExecutionEnvironment {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly callers: CallerFactory;
+  /** For tests: see hooks.ts. */
+  readonly hook?: Hook | undefined;
+}
+
+/** Percent of the whole operation for a percentage of one step. */
+export function percentWithin(step: AnyStep, percent: number): number {
+  const [from, to] = step.common.span ?? [0, 0];
+  return from + ((to - from) * Math.max(0, Math.min(100, percent))) / 100;
+}

@@ -1,0 +1,213 @@
+import type { Clock } from "../clock/clock.ts";
+import type { PublicFault } from "../errors/cloud-error.ts";
+import type { Queries, Store, Tx } from "../store/store.ts";
+import { CHANGED_CHANNEL } from "./channels.ts";
+import type { AnyStep, Json } from "./definition.ts";
+import { releaseSlots } from "./slots.ts";
+import type { OperationRow, OperationTables, StepRow } from "./tables.ts";
+
+/** The runner no longer owns the operation: it was fenced, or another runner took it over. Everything stops silently. */
+export class LeaseLost extends Error {
+  override readonly name = "LeaseLost";
+}
+
+/** What a commit may change of the operation's own row. */
+export type OperationPatch = Partial<
+  Pick<
+    OperationRow,
+    | "state"
+    | "direction"
+    | "unwind_to"
+    | "run"
+    | "memo"
+    | "fault"
+    | "step"
+    | "percent"
+    | "detail"
+    | "run_at"
+    | "wait_signals"
+    | "wait_slot"
+    | "attempts"
+    | "finished_at"
+  >
+>;
+
+/** The journal of one operation under one lease. Every write proves the lease first, in the same transaction. */
+export class Journal {
+  readonly op: OperationRow;
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #steps = new Map<string, StepRow>();
+
+  private constructor(store: Store, clock: Clock, op: OperationRow, steps: readonly StepRow[]) {
+    this.#store = store;
+    this.#clock = clock;
+    this.op = op;
+    for (const row of steps) this.#steps.set(row.step, row);
+  }
+
+  static async open(store: Store, clock: Clock, op: OperationRow): Promise<Journal> {
+    const steps = await store.read
+      .tables<OperationTables>()
+      .selectFrom("operation_steps")
+      .selectAll()
+      .where("operation_id", "=", op.id)
+      .orderBy("run")
+      .execute();
+    return new Journal(store, clock, op, steps);
+  }
+
+  /** The step's newest record; undefined when it never began. */
+  step(name: string): StepRow | undefined {
+    return this.#steps.get(name);
+  }
+
+  /** Results by step name. With `undone`, also those of steps that were undone since. */
+  outputs(options: { undone: boolean }): Record<string, unknown> {
+    const out: Record<string, unknown> = {};
+    for (const row of this.#steps.values()) {
+      if (row.output !== null && (options.undone || row.state === "done")) out[row.step] = JSON.parse(row.output);
+    }
+    return out;
+  }
+
+  /** One transaction that fails with LeaseLost unless this lease still holds. The in-memory copy follows the commit. */
+  async commit<T>(patch: OperationPatch, write: (t: Tx, steps: StepWriter) => Promise<T>): Promise<T> {
+    const now = this.#clock.now();
+    const writer = new StepWriter(this.op, now);
+    const result = await this.#store.tx(async (t) => {
+      writer.reset();
+      const guarded = await t
+        .tables<OperationTables>()
+        .updateTable("operations")
+        .set({ ...patch, updated_at: now })
+        .where("id", "=", this.op.id)
+        .where("epoch", "=", this.op.epoch)
+        .where("state", "=", "running")
+        .executeTakeFirst();
+      if (guarded.numUpdatedRows !== 1n) throw new LeaseLost();
+      const value = await write(t, writer);
+      await writer.flush(t);
+      if (patch.finished_at !== undefined && patch.finished_at !== null) await releaseSlots(t, this.op.id, now);
+      t.notify(CHANGED_CHANNEL, this.op.id);
+      return value;
+    });
+    Object.assign(this.op, patch);
+    for (const row of writer.rows) this.#steps.set(row.step, row);
+    return result;
+  }
+
+  /** Reads the control flags and signals that others may have written. */
+  async control(): Promise<{
+    owned: boolean;
+    cancelled: boolean;
+    signals: { id: string; name: string; payload: Json }[];
+  }> {
+    return await readControl(this.#store.read, this.op);
+  }
+}
+
+async function readControl(q: Queries, op: OperationRow) {
+  const db = q.tables<OperationTables>();
+  const row = await db
+    .selectFrom("operations")
+    .select(["epoch", "state", "cancelled"])
+    .where("id", "=", op.id)
+    .executeTakeFirst();
+  const signals = await db
+    .selectFrom("operation_signals")
+    .select(["id", "name", "payload"])
+    .where("operation_id", "=", op.id)
+    .orderBy("created_at")
+    .execute();
+  return {
+    owned: row !== undefined && row.epoch === op.epoch && row.state === "running",
+    cancelled: row?.cancelled === 1,
+    signals: signals.map((s) => ({ id: s.id, name: s.name, payload: JSON.parse(s.payload) as Json })),
+  };
+}
+
+/** Collects the step records of one commit. */
+export class StepWriter {
+  readonly rows: StepRow[] = [];
+  readonly #op: OperationRow;
+  readonly #now: number;
+
+  constructor(op: OperationRow, now: number) {
+    this.#op = op;
+    this.#now = now;
+  }
+
+  /** A transaction may be tried again by the store. */
+  reset(): void {
+    this.rows.length = 0;
+  }
+
+  begin(step: AnyStep, position: number, earlier: StepRow | undefined, event: EventFields): void {
+    const again = earlier && earlier.state === "started" ? earlier : undefined;
+    this.rows.push({
+      ...this.#blank(step.name, position, event),
+      state: "started",
+      attempts: (again?.attempts ?? 0) + 1,
+      started_at: again?.started_at ?? this.#now,
+    });
+  }
+
+  done(step: AnyStep, position: number, earlier: StepRow | undefined, output: unknown, event: EventFields): void {
+    this.rows.push({
+      ...this.#blank(step.name, position, event),
+      state: "done",
+      output: output === undefined ? null : JSON.stringify(output),
+      attempts: earlier?.state === "started" ? earlier.attempts : 1,
+      started_at: earlier?.state === "started" ? earlier.started_at : this.#now,
+      finished_at: this.#now,
+    });
+  }
+
+  skipped(step: AnyStep, position: number): void {
+    const none = { event: null, event_host: null, request_id: null };
+    this.rows.push({ ...this.#blank(step.name, position, none), state: "skipped", finished_at: this.#now });
+  }
+
+  /** The step goes on being `started`, with the reason of its last failure. */
+  failed(row: StepRow, fault: PublicFault): void {
+    this.rows.push({ ...row, fault: JSON.stringify(fault), finished_at: this.#now });
+  }
+
+  undone(row: StepRow): void {
+    this.rows.push({ ...row, state: "undone", finished_at: row.finished_at ?? this.#now });
+  }
+
+  async flush(t: Tx): Promise<void> {
+    for (const row of this.rows) {
+      await t
+        .tables<OperationTables>()
+        .insertInto("operation_steps")
+        .values(row)
+        .onConflict((c) => c.columns(["operation_id", "run", "step"]).doUpdateSet(row))
+        .execute();
+    }
+  }
+
+  #blank(step: string, position: number, event: EventFields): StepRow {
+    return {
+      operation_id: this.#op.id,
+      run: this.#op.run,
+      position,
+      step,
+      state: "started",
+      output: null,
+      attempts: 1,
+      fault: null,
+      started_at: this.#now,
+      finished_at: null,
+      ...event,
+    };
+  }
+}
+
+export interface EventFields {
+  event: string | null;
+  event_host: string | null;
+  request_id: string | null;
+}

@@ -1,0 +1,292 @@
+import type { Timer } from "../clock/clock.ts";
+import { errorFields } from "../log/logger.ts";
+import { nextNumber } from "../store/counters.ts";
+import type { Tx } from "../store/store.ts";
+import { CHANGED_CHANNEL, CONTROL_CHANNEL, DUE_CHANNEL } from "./channels.ts";
+import type { AnyOperation } from "./definition.ts";
+import type { ExecutionEnvironment } from "./environment.ts";
+import { Execution } from "./execution.ts";
+import { Journal } from "./journal.ts";
+import type { OperationRow, OperationTables } from "./tables.ts";
+
+export interface RunnerOptions extends ExecutionEnvironment {
+  readonly definitions: readonly AnyOperation[];
+  /** Names this runner in leases; new for each process. */
+  readonly owner: string;
+  /** How long an operation stays ours without a renewal, milliseconds. */
+  readonly leaseMs?: number;
+  /** How many operations may be under way at once. */
+  readonly maxRunning?: number;
+}
+
+const LEASE_MS = 30_000;
+const MAX_RUNNING = 1000;
+const CLAIM_AT_ONCE = 100;
+/** A lost notification delays work by this much at most. */
+const LONGEST_NAP_MS = 5_000;
+const UNKNOWN_RECHECK_MS = 60_000;
+
+/** Claims due operations under a lease and carries them out. Any number of runners may work on one database. */
+export class OperationRunner {
+  readonly #options: RunnerOptions;
+  readonly #byName: Map<string, AnyOperation>;
+  readonly #running = new Map<string, { execution: Execution | undefined; finished: Promise<void> }>();
+  readonly #leaseMs: number;
+  readonly #unlisten: (() => void)[] = [];
+  #claiming: Promise<number> | undefined;
+  #claimAgain = false;
+  #nap: Timer | undefined;
+  #renewal: Timer | undefined;
+  #started = false;
+
+  constructor(options: RunnerOptions) {
+    this.#options = options;
+    this.#leaseMs = options.leaseMs ?? LEASE_MS;
+    this.#byName = new Map(options.definitions.map((d) => [d.name, d]));
+    if (this.#byName.size !== options.definitions.length) throw new Error("two operations have the same name");
+  }
+
+  /** Works by itself until `stop`: on notifications, on timers, and renewing its leases. */
+  async start(): Promise<void> {
+    await this.#adoptOwnDatabase();
+    this.#started = true;
+    const { store } = this.#options;
+    this.#unlisten.push(store.listen(DUE_CHANNEL, () => this.#wake()));
+    this.#unlisten.push(store.listen(CONTROL_CHANNEL, (id) => this.#control(id)));
+    this.#scheduleRenewal();
+    this.#wake();
+  }
+
+  /** Stops claiming and leaves: operations at work are handed to whoever claims them next. */
+  async stop(): Promise<void> {
+    this.#started = false;
+    for (const unlisten of this.#unlisten.splice(0)) unlisten();
+    this.#nap?.cancel();
+    this.#renewal?.cancel();
+    await this.#claiming;
+    for (const { execution } of this.#running.values()) execution?.leaseLost();
+    await Promise.all([...this.#running.values()].map((r) => r.finished));
+    await this.#giveUpLeases();
+  }
+
+  /** For tests, instead of `start`: carries out everything that is due until nothing is. */
+  async drain(): Promise<void> {
+    const { store } = this.#options;
+    const unlisten = store.listen(CONTROL_CHANNEL, (id) => this.#control(id));
+    try {
+      for (;;) {
+        const claimed = await this.#claim();
+        if (claimed === 0 && this.#running.size === 0) return;
+        await Promise.race([...this.#running.values()].map((r) => r.finished));
+      }
+    } finally {
+      unlisten();
+    }
+  }
+
+  /** Operations at work in this process. */
+  get runningCount(): number {
+    return this.#running.size;
+  }
+
+  #wake(): void {
+    if (!this.#started) return;
+    if (this.#claiming) {
+      this.#claimAgain = true;
+      return;
+    }
+    this.#claiming = this.#claimAll().finally(() => {
+      this.#claiming = undefined;
+    });
+  }
+
+  async #claimAll(): Promise<number> {
+    let total = 0;
+    try {
+      do {
+        this.#claimAgain = false;
+        const claimed = await this.#claim();
+        total += claimed;
+        if (claimed === CLAIM_AT_ONCE) this.#claimAgain = true;
+      } while (this.#claimAgain && this.#started);
+    } catch (error) {
+      this.#options.log.error(errorFields(error), "cannot claim operations");
+    }
+    if (this.#started) await this.#takeNap();
+    return total;
+  }
+
+  async #takeNap(): Promise<void> {
+    const { clock, store } = this.#options;
+    const next = await store.read
+      .tables<OperationTables>()
+      .selectFrom("operations")
+      .select((eb) => eb.fn.min("run_at").as("at"))
+      .where("run_at", "is not", null)
+      .executeTakeFirst()
+      .catch(() => undefined);
+    const wait = Math.min(LONGEST_NAP_MS, Math.max(5, (next?.at ?? Number.POSITIVE_INFINITY) - clock.now()));
+    this.#nap?.cancel();
+    if (this.#started) this.#nap = clock.after(wait, () => this.#wake());
+  }
+
+  async #claim(): Promise<number> {
+    const { store, clock, owner } = this.#options;
+    const room = Math.min(CLAIM_AT_ONCE, (this.#options.maxRunning ?? MAX_RUNNING) - this.#running.size);
+    if (room <= 0) return 0;
+    const now = clock.now();
+    const rows = await store.tx(async (t) => {
+      const due = await this.#due(t, room, now);
+      if (due.length === 0) return [];
+      // One number serves a whole batch: epochs only have to grow for each operation and each resource.
+      const epoch = await nextNumber(t, "operation.epoch");
+      return await t
+        .tables<OperationTables>()
+        .updateTable("operations")
+        .set({ state: "running", lease_owner: owner, epoch, run_at: now + this.#leaseMs, updated_at: now })
+        .where("id", "in", due)
+        .returningAll()
+        .execute();
+    });
+    rows.sort((a, b) => b.priority - a.priority || a.created_at - b.created_at);
+    for (const row of rows) this.#spawn(row);
+    return rows.length;
+  }
+
+  async #due(t: Tx, limit: number, now: number): Promise<string[]> {
+    let query = t
+      .tables<OperationTables>()
+      .selectFrom("operations")
+      .select("id")
+      .where("run_at", "<=", now)
+      .orderBy("priority", "desc")
+      .orderBy("run_at")
+      .orderBy("created_at")
+      .limit(limit);
+    // What this process has in hand is never claimed again by itself, even when the lease ran out meanwhile.
+    if (this.#running.size > 0) query = query.where("id", "not in", [...this.#running.keys()]);
+    if (this.#options.store.dialect === "postgres") query = query.forUpdate().skipLocked();
+    return (await query.execute()).map((row) => row.id);
+  }
+
+  #spawn(row: OperationRow): void {
+    const entry: { execution: Execution | undefined; finished: Promise<void> } = {
+      execution: undefined,
+      finished: Promise.resolve(),
+    };
+    this.#running.set(row.id, entry);
+    entry.finished = this.#carryOut(row, entry)
+      .catch((error: unknown) => {
+        this.#options.log.error(
+          { operation: row.id, ...errorFields(error) },
+          "an operation was left to its lease after an unexpected error",
+        );
+      })
+      .finally(() => {
+        this.#running.delete(row.id);
+        this.#wake();
+      });
+  }
+
+  async #carryOut(row: OperationRow, entry: { execution: Execution | undefined }): Promise<void> {
+    const definition = this.#byName.get(row.name);
+    if (!definition) {
+      await this.#parkUnknown(row);
+      return;
+    }
+    const journal = await Journal.open(this.#options.store, this.#options.clock, row);
+    entry.execution = new Execution(this.#options, definition, journal);
+    await entry.execution.run();
+  }
+
+  /** An operation of a newer or older program: kept, shown as stuck, left for a process that knows it. */
+  async #parkUnknown(row: OperationRow): Promise<void> {
+    this.#options.log.error({ operation: row.id, kind: row.name }, "this program does not know the operation");
+    await this.#options.store.tx((t) =>
+      t
+        .tables<OperationTables>()
+        .updateTable("operations")
+        .set({ state: "stuck", run_at: this.#options.clock.now() + UNKNOWN_RECHECK_MS })
+        .where("id", "=", row.id)
+        .where("epoch", "=", row.epoch)
+        .execute(),
+    );
+  }
+
+  #control(id: string): void {
+    this.#running
+      .get(id)
+      ?.execution?.controlChanged()
+      .catch((error: unknown) =>
+        this.#options.log.warn({ operation: id, ...errorFields(error) }, "cannot read an operation's signals"),
+      );
+  }
+
+  #scheduleRenewal(): void {
+    this.#renewal = this.#options.clock.after(this.#leaseMs / 3, () => {
+      this.#renew()
+        .catch((error: unknown) => this.#options.log.error(errorFields(error), "cannot renew leases"))
+        .finally(() => {
+          if (this.#started) this.#scheduleRenewal();
+        });
+    });
+  }
+
+  /** Renews what is ours and alerts about what is late. */
+  async #renew(): Promise<void> {
+    const { store, clock, owner, log } = this.#options;
+    const now = clock.now();
+    const mine = [...this.#running.keys()];
+    await store.tx(async (t) => {
+      const db = t.tables<OperationTables>();
+      if (mine.length > 0) {
+        await db
+          .updateTable("operations")
+          .set({ run_at: now + this.#leaseMs })
+          .where("id", "in", mine)
+          .where("lease_owner", "=", owner)
+          .where("state", "=", "running")
+          .execute();
+      }
+      const late = await db
+        .updateTable("operations")
+        .set({ late: 1 })
+        .where("late", "=", 0)
+        .where("finished_at", "is", null)
+        .where("deadline_at", "<", now)
+        .returning(["id", "name", "step"])
+        .execute();
+      for (const row of late) {
+        log.warn({ operation: row.id, kind: row.name, step: row.step }, "operation is past its deadline");
+        t.notify(CHANGED_CHANNEL, row.id);
+      }
+    });
+  }
+
+  /** Where no other process can exist, leases of earlier processes are dead. */
+  async #adoptOwnDatabase(): Promise<void> {
+    const { store, clock } = this.#options;
+    if (!store.exclusive) return;
+    await store.tx((t) =>
+      t
+        .tables<OperationTables>()
+        .updateTable("operations")
+        .set({ run_at: clock.now() })
+        .where("state", "=", "running")
+        .execute(),
+    );
+  }
+
+  async #giveUpLeases(): Promise<void> {
+    const { store, clock, owner } = this.#options;
+    await store.tx((t) =>
+      t
+        .tables<OperationTables>()
+        .updateTable("operations")
+        .set({ run_at: clock.now(), state: "ready" })
+        .where("state", "=", "running")
+        .where("lease_owner", "=", owner)
+        .execute(),
+    );
+  }
+}
