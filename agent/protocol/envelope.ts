@@ -17,7 +17,9 @@ export const JoinRequest = Type.Object({
   token: Type.String(),
   host: Type.String({ pattern: "^[a-zA-Z0-9._-]{1,255}$" }),
 });
+export type JoinRequest = Static<typeof JoinRequest>;
 export const JoinReply = Type.Object({ hostId: Type.String(), credential: Type.String() });
+export type JoinReply = Static<typeof JoinReply>;
 
 /** One service that this agent provides, shown as an OpenStack service record. */
 export const ProvidedService = Type.Object({
@@ -74,6 +76,8 @@ export const Fault = Type.Object({ kind: Type.String(), code: Type.String(), mes
 
 export const CommandResult = Type.Object({
   key: Type.String(),
+  /** Epoch of the command that this answers, when known: a refusal of an older delivery is no answer to a newer one. */
+  epoch: Type.Optional(Type.Integer()),
   outcome: Type.Union([
     Type.Object({ ok: Type.Literal(true), result: Type.Unknown() }),
     Type.Object({ ok: Type.Literal(false), fault: Fault }),

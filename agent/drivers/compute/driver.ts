@@ -33,6 +33,7 @@ export interface ComputeDriver {
   readonly coldMigration?: ColdMigration;
   readonly liveMigration?: LiveMigration;
   readonly fencing?: Fencing;
+  readonly events?: GuestEvents;
 }
 
 export interface GuestNetworking {
@@ -74,4 +75,16 @@ export interface MigrateOutOptions {
 /** Kills another host's guests for certain, so that they can be started elsewhere. */
 export interface Fencing {
   fence(host: string, serverId: string, call: Call): Promise<void>;
+}
+
+/** `died`: the guest's process is gone without anybody asking; `stopped`: the guest shut itself down. */
+export interface GuestEvent {
+  kind: "died" | "stopped";
+  guest: GuestFacts;
+}
+
+/** Tells what happens to guests by itself. An event may be lost with the agent; `list` of the next boot makes up for it. */
+export interface GuestEvents {
+  /** Returns the way to end the subscription. */
+  subscribe(listener: (event: GuestEvent) => void): () => void;
 }
