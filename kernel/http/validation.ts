@@ -1,0 +1,89 @@
+import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
+import type { TSchema } from "typebox";
+import { CloudError } from "../errors/cloud-error.ts";
+import { isUuidLike } from "../ids/ids.ts";
+import { parseDateTime } from "./schemas.ts";
+
+/** Compiles schemas on first use and keeps them; one per server. Nothing is coerced, defaulted or removed. */
+export class Validator {
+  readonly #ajv = createAjv();
+  readonly #compiled = new WeakMap<TSchema, ValidateFunction>();
+
+  /** Throws `CloudError("invalid", "http.schema")` naming attribute, value and constraint. `at` stands before the attribute. */
+  validate(schema: TSchema, value: unknown, at = ""): void {
+    let check = this.#compiled.get(schema);
+    if (!check) {
+      check = this.#ajv.compile(schema);
+      this.#compiled.set(schema, check);
+    }
+    if (!check(value)) throw schemaError(check.errors ?? [], at);
+  }
+}
+
+function createAjv(): Ajv {
+  const ajv = new Ajv({ strict: false, verbose: true, unicodeRegExp: true });
+  ajv.addFormat("name", (text: string) => text.trim().length > 0 && isPrintable(text));
+  ajv.addFormat("trimmed-name", (text: string) => text.trim() === text && text.length > 0 && isPrintable(text));
+  ajv.addFormat("printable", isPrintable);
+  ajv.addFormat("uuid-like", isUuidLike);
+  ajv.addFormat("iso-date-time", (text: string) => ISO_DATE_TIME.test(text) && !Number.isNaN(parseDateTime(text)));
+  ajv.addFormat("base64", (text: string) => BASE64.test(text));
+  ajv.addKeyword({
+    keyword: "digits",
+    type: "string",
+    validate: (limits: { minimum: number; maximum?: number }, text: string) =>
+      Number(text) >= limits.minimum && Number(text) <= (limits.maximum ?? Number.MAX_SAFE_INTEGER),
+  });
+  return ajv;
+}
+
+const ISO_DATE_TIME = /^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?(?:Z|[+-]\d{2}:?\d{2})?)?$/i;
+const BASE64 = /^(?:[A-Za-z0-9+/\s]*)={0,2}\s*$/;
+const CONTROL = /[\p{Cc}\p{Cs}\p{Cn}\p{Zl}\p{Zp}]/u;
+
+function isPrintable(text: string): boolean {
+  return !CONTROL.test(text);
+}
+
+/** Values under such names are never repeated in a message. */
+const SECRET_NAME = /pass|secret|token|credential|private|user_data|content/i;
+
+function schemaError(errors: readonly ErrorObject[], at: string): CloudError {
+  const error = mostTelling(errors);
+  if (!error) return new CloudError("invalid", "http.schema", "The request body is not valid.");
+  const path = joinPath(at, error.instancePath);
+  const constraint = constraintText(error);
+  const where = path === "" ? "the body" : path;
+  const message = SECRET_NAME.test(path)
+    ? `Invalid input for ${where}: ${constraint}`
+    : `Invalid input for ${where}. Value: ${shown(error.data)}. ${constraint}`;
+  return new CloudError("invalid", "http.schema", message, { fields: {} });
+}
+
+/** Unions report each branch and then themselves; the branch that got deepest says most. */
+function mostTelling(errors: readonly ErrorObject[]): ErrorObject | undefined {
+  let best: ErrorObject | undefined;
+  for (const error of errors) {
+    if (!best || error.instancePath.length > best.instancePath.length) best = error;
+  }
+  return best;
+}
+
+function joinPath(at: string, instancePath: string): string {
+  const below = instancePath.replaceAll("~1", "/").replaceAll("~0", "~").replaceAll("/", ".");
+  return at === "" ? below.slice(1) : at + below;
+}
+
+function constraintText(error: ErrorObject): string {
+  const parameters: Record<string, unknown> = error.params;
+  if (error.keyword === "additionalProperties") {
+    return `additional property '${String(parameters.additionalProperty)}' is not allowed`;
+  }
+  if (error.keyword === "enum") return `must be one of ${shown(parameters.allowedValues)}`;
+  return error.message ?? "is not valid";
+}
+
+function shown(value: unknown): string {
+  const text = JSON.stringify(value, (key, inner) => (SECRET_NAME.test(key) ? "***" : inner)) ?? "undefined";
+  return text.length > 200 ? `${text.slice(0, 200)}…` : text;
+}
