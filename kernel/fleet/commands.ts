@@ -1,0 +1,320 @@
+import type { Command, CommandProgress, CommandResult } from "../../agent/protocol/envelope.ts";
+import type { Clock } from "../clock/clock.ts";
+import { CloudError, type ErrorKind, errorFromFault, type PublicFault } from "../errors/cloud-error.ts";
+import type { CallerFactory, CallOptions, CallOrigin, CommandCaller } from "../operations/command-caller.ts";
+import { LeaseLost } from "../operations/journal.ts";
+import { holdsLease } from "../operations/lease.ts";
+import { FINAL_STATES, type OperationTables } from "../operations/tables.ts";
+import type { Store, Tx } from "../store/store.ts";
+import type { CommandRow, FleetTables } from "./tables.ts";
+
+/** Payload: host (or `@cluster`) for which commands were added or revoked. */
+export const COMMANDS_CHANNEL = "fleet.commands";
+/** Payload: key of a command that has ended. */
+const RESULTS_CHANNEL = "fleet.results";
+/** Payload: JSON of CommandProgress. */
+const PROGRESS_CHANNEL = "fleet.progress";
+
+const DEFAULT_TIMEOUT_MS = 120_000;
+
+interface Waiter {
+  host: string | null;
+  settle(row: CommandRow): void;
+  fail(error: Error): void;
+  progress: CallOptions["onProgress"];
+}
+
+/** Commands from operations to agents: stored before they are sent, answered at most once per key. */
+export class Commands implements CallerFactory {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #waiters = new Map<string, Set<Waiter>>();
+  readonly #unlisten: (() => void)[];
+
+  constructor(store: Store, clock: Clock) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#unlisten = [
+      store.listen(RESULTS_CHANNEL, (key) => void this.#settle(key)),
+      store.listen(PROGRESS_CHANNEL, (payload) => this.#progress(JSON.parse(payload) as CommandProgress)),
+    ];
+  }
+
+  close(): void {
+    for (const unlisten of this.#unlisten) unlisten();
+  }
+
+  caller(origin: CallOrigin): CommandCaller["call"] {
+    return async (_table, verb, input, options) => {
+      const row = await this.#store.tx((t) => this.#enqueue(t, origin, verb, input, options));
+      return resultOf(row.state === "queued" ? await this.#wait(row, origin, options) : row) as never;
+    };
+  }
+
+  /** What the agent of `host` has to do that it does not know yet, and what it is to stop doing or may forget. */
+  async pending(
+    host: string,
+    clusters: readonly string[],
+    known: ReadonlySet<string>,
+  ): Promise<{ commands: Command[]; revoked: CommandRow[] }> {
+    if (clusters.length > 0) await this.#store.tx((t) => this.#takeForCluster(t, host, clusters));
+    const rows = await this.#store.read
+      .tables<FleetTables & OperationTables>()
+      .selectFrom("commands")
+      .innerJoin("operations", "operations.id", "commands.operation_id")
+      .selectAll("commands")
+      .select("operations.state as operation_state")
+      .where((eb) => eb.or([eb("host", "=", host), eb("taken_by", "=", host)]))
+      .where("commands.state", "in", ["queued", "revoked"])
+      .orderBy("commands.created_at")
+      .execute();
+    const dead = (row: (typeof rows)[number]) => row.state === "revoked" || FINAL_STATES.includes(row.operation_state);
+    return {
+      commands: rows.filter((row) => !dead(row) && !known.has(row.key)).map(toWire),
+      revoked: rows.filter((row) => dead(row) && known.has(row.key)),
+    };
+  }
+
+  /** Those of `keys` whose answers are stored, or no longer wanted by anybody. */
+  async forgettable(keys: readonly string[]): Promise<string[]> {
+    if (keys.length === 0) return [];
+    const rows = await this.#store.read
+      .tables<FleetTables>()
+      .selectFrom("commands")
+      .select(["key", "state"])
+      .where("key", "in", keys)
+      .execute();
+    const queued = new Set(rows.filter((row) => row.state === "queued").map((row) => row.key));
+    return keys.filter((key) => !queued.has(key));
+  }
+
+  /** Stores what an agent reports. Results of unknown or revoked commands are dropped. */
+  async report(host: string, results: readonly CommandResult[], progress: readonly CommandProgress[]): Promise<void> {
+    if (results.length === 0 && progress.length === 0) return;
+    await this.#store.tx(async (t) => {
+      for (const { key, outcome } of results) {
+        const changed = await t
+          .tables<FleetTables>()
+          .updateTable("commands")
+          .set(
+            outcome.ok
+              ? { state: "done", outcome: JSON.stringify(outcome.result ?? null) }
+              : { state: "failed", outcome: JSON.stringify(outcome.fault) },
+          )
+          .where("key", "=", key)
+          .where((eb) => eb.or([eb("host", "=", host), eb("taken_by", "=", host)]))
+          .where("state", "=", "queued")
+          .executeTakeFirst();
+        if (changed.numUpdatedRows > 0n) t.notify(RESULTS_CHANNEL, key);
+      }
+      for (const item of progress) t.notify(PROGRESS_CHANNEL, JSON.stringify(item));
+    });
+  }
+
+  /** Fails the calls that wait for a host that is down: their operations decide what that means. */
+  hostDown(host: string): void {
+    for (const waiters of this.#waiters.values()) {
+      for (const waiter of waiters) if (waiter.host === host) waiter.fail(hostDownError(host));
+    }
+  }
+
+  /** Hosts for which calls wait here. */
+  awaitedHosts(): Set<string> {
+    const hosts = new Set<string>();
+    for (const waiters of this.#waiters.values()) for (const { host } of waiters) if (host !== null) hosts.add(host);
+    return hosts;
+  }
+
+  /** Gives the commands of a cluster member that died to the others. */
+  async releaseTaken(t: Tx, host: string): Promise<void> {
+    const freed = await t
+      .tables<FleetTables>()
+      .updateTable("commands")
+      .set({ taken_by: null })
+      .where("taken_by", "=", host)
+      .where("state", "=", "queued")
+      .returning("cluster")
+      .execute();
+    for (const { cluster } of freed) t.notify(COMMANDS_CHANNEL, `@${cluster}`);
+  }
+
+  /** Drops commands whose operation has ended; agents forget them at their next poll. */
+  async sweep(): Promise<void> {
+    await this.#store.tx((t) => {
+      const ended = t
+        .tables<OperationTables>()
+        .selectFrom("operations")
+        .select("id")
+        .where("state", "in", FINAL_STATES);
+      return t.tables<FleetTables>().deleteFrom("commands").where("operation_id", "in", ended).execute();
+    });
+  }
+
+  async #enqueue(t: Tx, origin: CallOrigin, verb: string, input: unknown, options: CallOptions): Promise<CommandRow> {
+    if (!(await holdsLease(t, origin.operationId, origin.epoch))) throw new LeaseLost();
+    const db = t.tables<FleetTables>();
+    const base = [origin.operationId, origin.step, origin.phase, verb, ...(options.extra ? [options.extra] : [])].join(
+      "/",
+    );
+    const latest = await db
+      .selectFrom("commands")
+      .selectAll()
+      .where("base_key", "=", base)
+      .orderBy("try_number", "desc")
+      .limit(1)
+      .executeTakeFirst();
+    if (latest?.state === "done") return latest;
+    const deadline = this.#clock.now() + (options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+    if (latest?.state === "queued") {
+      // Join what is under way, under our own epoch so that the former runner's claim on it is void.
+      const renewed = { epoch: origin.epoch, deadline_at: deadline };
+      await db.updateTable("commands").set(renewed).where("key", "=", latest.key).execute();
+      t.notify(COMMANDS_CHANNEL, addressee(options.to));
+      return { ...latest, ...renewed };
+    }
+    const tryNumber = (latest?.try_number ?? 0) + 1;
+    const row: CommandRow = {
+      key: tryNumber === 1 ? base : `${base}#${tryNumber}`,
+      base_key: base,
+      try_number: tryNumber,
+      operation_id: origin.operationId,
+      host: "host" in options.to ? options.to.host : null,
+      cluster: "cluster" in options.to ? options.to.cluster : null,
+      taken_by: null,
+      subject: options.subject ?? origin.resourceId,
+      epoch: origin.epoch,
+      verb,
+      input: JSON.stringify(input),
+      state: "queued",
+      outcome: null,
+      deadline_at: deadline,
+      created_at: this.#clock.now(),
+    };
+    await db.insertInto("commands").values(row).execute();
+    t.notify(COMMANDS_CHANNEL, addressee(options.to));
+    return row;
+  }
+
+  async #wait(row: CommandRow, origin: CallOrigin, options: CallOptions): Promise<CommandRow> {
+    const { promise, resolve, reject } = Promise.withResolvers<CommandRow>();
+    const waiter: Waiter = { host: row.host, settle: resolve, fail: reject, progress: options.onProgress };
+    const waiters = this.#waiters.get(row.key) ?? new Set();
+    waiters.add(waiter);
+    this.#waiters.set(row.key, waiters);
+    const timer = this.#clock.after(Math.max(0, row.deadline_at - this.#clock.now()), () => reject(timeoutError(row)));
+    const onAbort = () => reject(origin.signal.reason);
+    origin.signal.addEventListener("abort", onAbort, { once: true });
+    if (origin.signal.aborted) onAbort();
+    try {
+      // The answer may have come between the commit and the registration above.
+      void this.#settle(row.key);
+      return await promise;
+    } catch (error) {
+      // Whoever takes over after a lost lease joins the command; in every other case nobody wants its result.
+      if (!(error instanceof LeaseLost) && !isUnavailable(error)) await this.#revoke(row);
+      throw error;
+    } finally {
+      timer.cancel();
+      origin.signal.removeEventListener("abort", onAbort);
+      waiters.delete(waiter);
+      if (waiters.size === 0) this.#waiters.delete(row.key);
+    }
+  }
+
+  async #settle(key: string): Promise<void> {
+    const waiters = this.#waiters.get(key);
+    if (!waiters) return;
+    try {
+      const row = await this.#store.read
+        .tables<FleetTables>()
+        .selectFrom("commands")
+        .selectAll()
+        .where("key", "=", key)
+        .executeTakeFirst();
+      if (row && row.state !== "queued") for (const waiter of waiters) waiter.settle(row);
+    } catch (error) {
+      for (const waiter of waiters) waiter.fail(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  #progress(item: CommandProgress): void {
+    for (const waiter of this.#waiters.get(item.key) ?? []) waiter.progress?.(item.percent, item.detail);
+  }
+
+  async #revoke(row: CommandRow): Promise<void> {
+    await this.#store.tx(async (t) => {
+      await t
+        .tables<FleetTables>()
+        .updateTable("commands")
+        .set({ state: "revoked" })
+        .where("key", "=", row.key)
+        .where("state", "=", "queued")
+        .execute();
+      t.notify(COMMANDS_CHANNEL, row.host ?? `@${row.cluster}`);
+    });
+  }
+
+  async #takeForCluster(t: Tx, host: string, clusters: readonly string[]): Promise<void> {
+    await t
+      .tables<FleetTables>()
+      .updateTable("commands")
+      .set({ taken_by: host })
+      .where("cluster", "in", clusters)
+      .where("taken_by", "is", null)
+      .where("state", "=", "queued")
+      .execute();
+  }
+}
+
+/** Tells waiting polls when an operation was fenced, so that its commands are revoked at once. */
+export async function notifyFenced(store: Store, operationId: string): Promise<void> {
+  await store.tx(async (t) => {
+    const rows = await t
+      .tables<FleetTables>()
+      .selectFrom("commands")
+      .select(["host", "cluster", "taken_by"])
+      .where("operation_id", "=", operationId)
+      .execute();
+    for (const row of rows) t.notify(COMMANDS_CHANNEL, row.host ?? row.taken_by ?? `@${row.cluster}`);
+  });
+}
+
+function toWire(row: CommandRow): Command {
+  return {
+    key: row.key,
+    verb: row.verb,
+    subject: row.subject,
+    epoch: row.epoch,
+    input: JSON.parse(row.input),
+    deadlineAt: row.deadline_at,
+  };
+}
+
+function resultOf(row: CommandRow): unknown {
+  if (row.state === "done") return JSON.parse(row.outcome ?? "null");
+  if (row.state === "failed") {
+    const fault = JSON.parse(row.outcome ?? "{}") as PublicFault;
+    throw errorFromFault({ ...fault, kind: fault.kind as ErrorKind });
+  }
+  throw new CloudError("conflict", "fleet.revoked", "The command was withdrawn.");
+}
+
+function addressee(to: CallOptions["to"]): string {
+  return "host" in to ? to.host : `@${to.cluster}`;
+}
+
+function isUnavailable(error: unknown): boolean {
+  return error instanceof CloudError && error.kind === "unavailable";
+}
+
+function timeoutError(row: CommandRow): CloudError {
+  return new CloudError(
+    "unavailable",
+    "fleet.timeout",
+    `Host ${row.host ?? row.cluster} did not finish ${row.verb} in time.`,
+  );
+}
+
+export function hostDownError(host: string): CloudError {
+  return new CloudError("unavailable", "fleet.host_down", `Host ${host} is down.`);
+}
