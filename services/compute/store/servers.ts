@@ -1,0 +1,105 @@
+import type { Clock } from "../../../kernel/clock/clock.ts";
+import { CloudError } from "../../../kernel/errors/cloud-error.ts";
+import type { Queries, Tx } from "../../../kernel/store/store.ts";
+import { type TaskState, type VmState, vmStateMayBecome } from "../domain/server-state.ts";
+import type { ComputeTables, FlavorSnapshot, ServerRow, StoredFault } from "./tables.ts";
+
+/** The server, unless deleted. */
+export async function findServer(q: Queries, id: string): Promise<ServerRow | undefined> {
+  return await q
+    .tables<ComputeTables>()
+    .selectFrom("servers")
+    .selectAll()
+    .where("id", "=", id)
+    .where("deleted_at", "is", null)
+    .executeTakeFirst();
+}
+
+/** Throws `compute.server_not_found`. */
+export async function getServer(q: Queries, id: string): Promise<ServerRow> {
+  const row = await findServer(q, id);
+  if (!row) throw serverNotFound(id);
+  return row;
+}
+
+export function serverNotFound(id: string): CloudError {
+  return new CloudError("notFound", "compute.server_not_found", `Instance ${id} could not be found.`);
+}
+
+export function flavorOf(row: ServerRow): FlavorSnapshot {
+  return JSON.parse(row.flavor) as FlavorSnapshot;
+}
+
+/** What the state must be for a change to happen. An absent part is not looked at. */
+export interface ExpectedState {
+  readonly vm?: readonly VmState[];
+  readonly task?: readonly (TaskState | null)[];
+}
+
+/** The new state, and what changes along with it. */
+export interface StateChange {
+  readonly vm?: VmState;
+  readonly task?: TaskState | null;
+  readonly set?: Partial<
+    Pick<ServerRow, "host" | "zone" | "power_state" | "flavor" | "launched_at" | "fault" | "storage" | "deleted_at">
+  >;
+}
+
+/**
+ * The only writer of a server's state: compares and sets. Throws `compute.server_state` (conflict) when the server is
+ * not in an expected state, `compute.server_not_found` when it is gone, and refuses pairs that the model does not have.
+ */
+export async function transition(
+  t: Tx,
+  options: { clock: Clock; id: string; from: ExpectedState; to: StateChange; action: string },
+): Promise<ServerRow> {
+  const { clock, id, from, to, action } = options;
+  const row = await getServer(t, id);
+  if (from.vm && !from.vm.includes(row.vm_state)) throw stateConflict(row, action, "vm_state", row.vm_state);
+  if (from.task && !from.task.includes(row.task_state))
+    throw stateConflict(row, action, "task_state", row.task_state ?? "None");
+  if (to.vm && !vmStateMayBecome(row.vm_state, to.vm)) throw stateConflict(row, action, "vm_state", row.vm_state);
+  const patch = {
+    ...to.set,
+    ...(to.vm === undefined ? {} : { vm_state: to.vm }),
+    ...(to.task === undefined ? {} : { task_state: to.task }),
+    updated_at: clock.now(),
+  };
+  let update = t
+    .tables<ComputeTables>()
+    .updateTable("servers")
+    .set(patch)
+    .where("id", "=", id)
+    .where("vm_state", "=", row.vm_state)
+    .where("deleted_at", "is", null);
+  update =
+    row.task_state === null ? update.where("task_state", "is", null) : update.where("task_state", "=", row.task_state);
+  const changed = await update.executeTakeFirst();
+  if (changed.numUpdatedRows !== 1n) throw stateConflict(row, action, "task_state", "changing");
+  return { ...row, ...patch };
+}
+
+/** `os-resetState`: any state to `active` or `error`, no task. The one change that the model does not check. */
+export async function forceState(t: Tx, clock: Clock, id: string, vm: "active" | "error"): Promise<void> {
+  await t
+    .tables<ComputeTables>()
+    .updateTable("servers")
+    .set({ vm_state: vm, task_state: null, updated_at: clock.now() })
+    .where("id", "=", id)
+    .execute();
+}
+
+export function stateConflict(row: ServerRow, action: string, attribute: string, value: string): CloudError {
+  return new CloudError(
+    "conflict",
+    "compute.server_state",
+    `Cannot '${action}' instance ${row.id} while it is in ${attribute} ${value}`,
+  );
+}
+
+/** A failure in the form that the server's `fault` shows. 500 stands for failures whose details only administrators see. */
+export function storedFault(clock: Clock, fault: { kind: string; message: string }): string {
+  const code = fault.kind === "noCapacity" || fault.kind === "internal" ? 500 : 400;
+  const stored: StoredFault = { code, message: fault.message, details: null, created: clock.now() };
+  return JSON.stringify(stored);
+}
