@@ -44,5 +44,5 @@ test("a process and a folder left behind are found, and named", async () => {
     left,
   ]);
   await children.endAll();
-  assert.deepEqual(await leaksOf(folder.path), [left]);
+  assert.deepEqual(await leaksOf(folder.path, 0), [left]);
 });
