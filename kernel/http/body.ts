@@ -5,14 +5,14 @@ import { badRequest } from "./http-errors.ts";
 
 /** Reads a JSON body by the face's rule. Undefined when there is none. Throws 400 or 415. */
 export function readJson(rule: ContentTypeRule, contentType: string | undefined, bytes: unknown): unknown {
-  if (!Buffer.isBuffer(bytes) || bytes.length === 0) return undefined;
+  if (bytes === undefined && contentType === undefined) return undefined;
   if (!isJsonType(rule, contentType)) {
     if (rule.otherwise === "noBody") return undefined;
     throw new CloudError("invalid", "http.contentType", "The content type is not supported; send application/json.", {
       httpStatus: rule.otherwise,
     });
   }
-  return parseJson(bytes);
+  return Buffer.isBuffer(bytes) && bytes.length > 0 ? parseJson(bytes) : undefined;
 }
 
 function isJsonType(rule: ContentTypeRule, contentType: string | undefined): boolean {

@@ -1,18 +1,14 @@
 import type { ErrorKind } from "../errors/cloud-error.ts";
-import type { ApiResponse } from "./route.ts";
-import type { Urls } from "./urls.ts";
+import type { ApiResponse } from "./response.ts";
+import type { MountPoint, Urls } from "./urls.ts";
 
 /**
  * How one service looks on the wire: everything in which services differ, as data. Where a comment gives an
  * example it names what a well-known OpenStack service does.
  */
-export interface Face {
+export interface Face extends MountPoint {
   /** Short name for logs and metrics: `compute`. */
   readonly name: string;
-  /** Where the service is mounted, without trailing slash: `/compute`. May be empty. */
-  readonly root: string;
-  /** Version segment under the root: `/v2.1`; empty when there is none. */
-  readonly versionPath: string;
   /** Absent: no microversions. */
   readonly microversions?: MicroversionRule;
   readonly project: ProjectPathRule;
@@ -134,8 +130,3 @@ export const DEFAULT_STATUS: Readonly<Record<ErrorKind, number>> = {
 };
 
 export const DEFAULT_BODY_LIMIT = 114_688;
-
-/** The prefix of the face's versioned routes: `/compute/v2.1`. */
-export function facePrefix(face: Face): string {
-  return face.root + face.versionPath;
-}

@@ -32,6 +32,16 @@ export const notFound = (): CloudError =>
 export const tooLarge = (): CloudError =>
   new CloudError("invalid", "http.tooLarge", "The request body is too large.", { httpStatus: 413 });
 
+export const unrouted = (): CloudError =>
+  new CloudError("notFound", "http.unrouted", "The resource could not be found.");
+
+export const methodNotAllowed = (): CloudError =>
+  new CloudError("invalid", "http.method", "The method is not allowed for this resource.", { httpStatus: 405 });
+
+/** A request that could not be read, with a 4xx status. */
+export const requestError = (httpStatus: number, cause: unknown): CloudError =>
+  new CloudError("invalid", "http.request", "The request could not be understood.", { httpStatus, cause });
+
 export const unauthenticated = (): CloudError =>
   new CloudError("unauthenticated", "http.unauthenticated", "The request you have made requires authentication.");
 

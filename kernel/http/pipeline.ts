@@ -1,15 +1,18 @@
-import type { FastifyReply, FastifyRequest } from "fastify";
+import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
 import type { TSchema } from "typebox";
 import type { Clock } from "../clock/clock.ts";
 import { CloudError } from "../errors/cloud-error.ts";
 import { inRange } from "./api-version.ts";
+import { bearer } from "./bearer.ts";
 import { readJson } from "./body.ts";
+import type { CorsSettings } from "./cors.ts";
 import type { FaceRuntime } from "./face-runtime.ts";
-import { badRequest, malformedProject, notFound, unauthenticated } from "./http-errors.ts";
+import { badRequest, malformedProject, notFound, requestError, tooLarge, unauthenticated } from "./http-errors.ts";
 import { QueryReader } from "./query.ts";
 import type { AgentAuthenticator, Authenticator } from "./request.ts";
 import type { Responder } from "./responder.ts";
-import { type Action, type ApiResponse, type Endpoint, type Route, SchemasByVersion } from "./route.ts";
+import type { ApiResponse } from "./response.ts";
+import { type Action, type Endpoint, type Route, SchemasByVersion } from "./route.ts";
 import { looseBoolean } from "./schemas.ts";
 import { type RequestSettings, ServerRequest } from "./server-request.ts";
 import type { Validator } from "./validation.ts";
@@ -20,6 +23,7 @@ export interface PipelineSettings extends RequestSettings {
   readonly agentAuthenticator?: AgentAuthenticator | undefined;
   readonly validator: Validator;
   readonly responder: Responder;
+  readonly cors: CorsSettings;
 }
 
 /**
@@ -42,7 +46,7 @@ export class Pipeline {
 
   async serve(raw: FastifyRequest, reply: FastifyReply): Promise<void> {
     const startedAt = this.#settings.clock.now();
-    const request = new ServerRequest(this.#runtime.face, raw, this.#settings);
+    const request = new ServerRequest(this.#runtime.face, raw, reply.raw, this.#settings);
     request.endpoint = this.#first;
     const { responder } = this.#settings;
     try {
@@ -52,6 +56,16 @@ export class Pipeline {
     } catch (error) {
       responder.sendError(this.#runtime, request, reply, error, startedAt);
     }
+  }
+
+  /** A request whose body Fastify would not read: too large, broken off, or of a content type that is no media type. */
+  async serveUnread(raw: FastifyRequest, reply: FastifyReply, error: FastifyError): Promise<void> {
+    if (error.statusCode === 415) return this.serve(raw, reply);
+    const request = new ServerRequest(this.#runtime.face, raw, reply.raw, this.#settings);
+    request.endpoint = this.#first;
+    const status = error.statusCode ?? 500;
+    const translated = status === 413 ? tooLarge() : status < 500 ? requestError(status, error) : error;
+    this.#settings.responder.sendError(this.#runtime, request, reply, translated, this.#settings.clock.now());
   }
 
   async #authenticate(request: ServerRequest): Promise<void> {
@@ -68,15 +82,16 @@ export class Pipeline {
   }
 
   #authenticateAgent(request: ServerRequest) {
-    const [scheme, credential] = (request.headers.authorization ?? "").split(" ");
+    const credential = bearer(request.headers.authorization);
     const { agentAuthenticator } = this.#settings;
-    if (!agentAuthenticator || scheme?.toLowerCase() !== "bearer" || !credential) throw unauthenticated();
+    if (!agentAuthenticator || credential === undefined) throw unauthenticated();
     return agentAuthenticator.authenticateAgent(credential);
   }
 
   async #run(request: ServerRequest, raw: FastifyRequest): Promise<ApiResponse> {
     const { face, negotiator } = this.#runtime;
     const { validator } = this.#settings;
+    if (raw.raw.url?.includes("%00")) throw badRequest("http.url", "The URL holds a NUL character.");
     const versioned = this.#first.at === "version";
     if (versioned) request.version = negotiator.negotiate(request.headers);
     if (!this.#first.rawBody && hasBody(request.method)) {

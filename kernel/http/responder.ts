@@ -4,12 +4,14 @@ import type { FastifyReply } from "fastify";
 import type { Clock } from "../clock/clock.ts";
 import { CloudError } from "../errors/cloud-error.ts";
 import { errorFields, type Logger } from "../log/logger.ts";
+import { allowOrigin, type CorsSettings } from "./cors.ts";
 import { errorEnvelope, frameworkEnvelope } from "./envelopes.ts";
 import type { ErrorRenderer } from "./face.ts";
 import type { FaceRuntime } from "./face-runtime.ts";
 import { faultOf } from "./http-errors.ts";
 import { VersionOutOfRange } from "./microversion.ts";
-import type { ApiResponse } from "./route.ts";
+import type { Observer } from "./observer.ts";
+import type { ApiResponse } from "./response.ts";
 import { looseBoolean } from "./schemas.ts";
 import type { ServerRequest } from "./server-request.ts";
 import { type BaseUrlSettings, baseUrl } from "./urls.ts";
@@ -20,8 +22,9 @@ export interface ResponderSettings {
   readonly baseUrl: BaseUrlSettings;
   /** Path of the identity service's versioned root (`/identity/v3`), told to clients that lack a token. */
   readonly identityPath: string;
-  /** Told of each answer; `startedAt` is epoch milliseconds. */
-  observe(request: ServerRequest, status: number, tookMs: number): void;
+  readonly cors: CorsSettings;
+  readonly closing: AbortSignal;
+  readonly observer: Observer;
 }
 
 /** Writes answers and errors to the wire, once per request. */
@@ -89,6 +92,8 @@ export class Responder {
     if (versioned) for (const [name, value] of runtime.versionHeaders(version)) response.setHeader(name, value);
     const vary = runtime.varyFor(versioned);
     if (vary.length > 0) response.setHeader("Vary", vary as string[]);
+    allowOrigin(this.#settings.cors, face, request.headers.origin, response);
+    if (this.#settings.closing.aborted) response.setHeader("Connection", "close");
     const optIn = face.optInHeader;
     if (optIn === undefined) return;
     const asked = request.headers[optIn];
@@ -122,7 +127,7 @@ export class Responder {
   }
 
   #done(request: ServerRequest, status: number, startedAt: number): void {
-    this.#settings.observe(request, status, this.#settings.clock.now() - startedAt);
+    this.#settings.observer.observe(request, status, this.#settings.clock.now() - startedAt);
   }
 
   #report(request: ServerRequest, error: unknown): void {

@@ -1,22 +1,9 @@
-import type { Readable } from "node:stream";
 import type { Static, TSchema } from "typebox";
 import { type VersionRange, versionNumber, versionRange } from "./api-version.ts";
 import type { ApiRequest, RawQuery } from "./request.ts";
+import type { ApiResponse } from "./response.ts";
 
 export type Method = "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
-
-/**
- * What a handler answers. At most one of `body` (sent as JSON) and `raw` (sent as it is, with `contentType`).
- * Neither: an empty body.
- */
-export interface ApiResponse {
-  /** The route's `success` when absent. */
-  readonly status?: number;
-  readonly body?: unknown;
-  readonly raw?: string | Buffer | Readable;
-  readonly contentType?: string;
-  readonly headers?: Readonly<Record<string, string | string[]>>;
-}
 
 export type HandlerResult = ApiResponse | undefined;
 

@@ -1,4 +1,4 @@
-import type { IncomingHttpHeaders } from "node:http";
+import type { IncomingHttpHeaders, ServerResponse } from "node:http";
 import type { Readable } from "node:stream";
 import type { FastifyRequest } from "fastify";
 import { CloudError } from "../errors/cloud-error.ts";
@@ -38,18 +38,20 @@ export class ServerRequest implements ApiRequest {
   asked = false;
   readonly #settings: RequestSettings;
   readonly #request: FastifyRequest;
+  readonly #response: ServerResponse;
   readonly #params: Readonly<Record<string, string | undefined>>;
   #context: RequestContext | undefined;
   #urls: Urls | undefined;
   #signal: AbortSignal | undefined;
 
-  constructor(face: Face, request: FastifyRequest, settings: RequestSettings) {
+  constructor(face: Face, request: FastifyRequest, response: ServerResponse, settings: RequestSettings) {
     this.face = face;
     this.requestId = request.id;
     this.rawQuery = request.query as RawQuery;
     this.query = this.rawQuery;
     this.#params = request.params as Record<string, string | undefined>;
     this.#request = request;
+    this.#response = response;
     this.#settings = settings;
   }
 
@@ -115,7 +117,7 @@ export class ServerRequest implements ApiRequest {
   }
 
   get signal(): AbortSignal {
-    this.#signal ??= abortWhenGone(this.#request);
+    this.#signal ??= abortWhenGone(this.#response);
     return this.#signal;
   }
 
@@ -160,8 +162,10 @@ function misuse(what: string): CloudError {
   return new CloudError("internal", "http.misuse", "An unexpected error occurred.", { internal: what });
 }
 
-function abortWhenGone(request: FastifyRequest): AbortSignal {
+function abortWhenGone(response: ServerResponse): AbortSignal {
   const controller = new AbortController();
-  request.raw.socket.once("close", () => controller.abort());
+  response.once("close", () => {
+    if (!response.writableFinished) controller.abort();
+  });
   return controller.signal;
 }

@@ -1,4 +1,15 @@
-import { type Face, facePrefix } from "./face.ts";
+/** Where a service is mounted. */
+export interface MountPoint {
+  /** Without trailing slash: `/compute`. May be empty. */
+  readonly root: string;
+  /** Version segment under the root: `/v2.1`; empty when there is none. */
+  readonly versionPath: string;
+}
+
+/** The prefix of versioned routes: `/compute/v2.1`. */
+export function versionPrefix({ root, versionPath }: MountPoint): string {
+  return root + versionPath;
+}
 
 /** What decides the public address of a request. */
 export interface BaseUrlSettings {
@@ -40,12 +51,12 @@ function first(value: string | string[] | undefined): string {
 export class Urls {
   readonly #headers: Headers;
   readonly #settings: BaseUrlSettings;
-  readonly #face: Face;
+  readonly #mount: MountPoint;
   readonly #project: string;
   #base: string | undefined;
 
-  constructor(face: Face, pathProjectId: string | null, headers: Headers, settings: BaseUrlSettings) {
-    this.#face = face;
+  constructor(mount: MountPoint, pathProjectId: string | null, headers: Headers, settings: BaseUrlSettings) {
+    this.#mount = mount;
     this.#project = pathProjectId === null ? "" : `/${pathProjectId}`;
     this.#headers = headers;
     this.#settings = settings;
@@ -59,16 +70,16 @@ export class Urls {
 
   /** Versioned address: `self("/servers/1")`; holds the project id only when the request's URL did. */
   self(path: string): string {
-    return this.base + facePrefix(this.#face) + this.#project + path;
+    return this.base + versionPrefix(this.#mount) + this.#project + path;
   }
 
   /** As `self`, without the version segment. */
   bookmark(path: string): string {
-    return this.base + this.#face.root + this.#project + path;
+    return this.base + this.#mount.root + this.#project + path;
   }
 
   /** Under the face's root: `root("/v2.1/")`. */
   root(path: string): string {
-    return this.base + this.#face.root + path;
+    return this.base + this.#mount.root + path;
   }
 }
