@@ -27,6 +27,7 @@ interface Running {
   readonly abort: AbortController;
   /** Its result goes nowhere: revoked, or the agent is stopping. */
   unwanted: boolean;
+  disarm: () => void;
   done: Promise<void>;
 }
 
@@ -105,7 +106,10 @@ export class Executor {
   /** As if the process were gone: whatever still comes from a driver is ignored. */
   kill(): void {
     this.#stopped = true;
-    for (const running of this.#running.values()) running.unwanted = true;
+    for (const running of this.#running.values()) {
+      running.unwanted = true;
+      running.disarm();
+    }
     this.#running.clear();
   }
 
@@ -127,8 +131,10 @@ export class Executor {
       epoch: command.epoch,
       abort: new AbortController(),
       unwanted: false,
+      disarm: () => {},
       done: Promise.resolve(),
     };
+    running.disarm = this.#armDeadline(command.deadlineAt, running.abort);
     this.#running.set(command.key, running);
     running.done = this.#runToEnd(command, handler, running);
   }
@@ -148,7 +154,6 @@ export class Executor {
 
   async #outcome(command: Command, handler: VerbHandler, running: Running): Promise<Outcome> {
     const { signal } = running.abort;
-    const cancelDeadline = this.#armDeadline(command.deadlineAt, running.abort);
     const log = this.#options.log.with({ key: command.key, verb: command.verb, subject: command.subject });
     let release = () => {};
     try {
@@ -162,7 +167,7 @@ export class Executor {
       else log.info(errorFields(told), "command failed");
       return { ok: false, fault: publicFault(told) };
     } finally {
-      cancelDeadline();
+      running.disarm();
       release();
     }
   }

@@ -1,0 +1,45 @@
+import { systemClock } from "../../../../kernel/clock/clock.ts";
+import { computeDriverConformance } from "../../../conformance/compute-driver-conformance.ts";
+import { testSpecs } from "../../../sim/testing/test-specs.ts";
+import { createSimComputeDriver } from "./sim-compute-driver.ts";
+import { SimWorld } from "./sim-world.ts";
+
+computeDriverConformance({
+  name: "sim",
+  async make() {
+    const world = new SimWorld({ clock: systemClock, mode: "auto" });
+    const specs = testSpecs();
+    const hosts = ["host-1", "host-2"].map((name) => {
+      world.addHost({ name, sharedStorage: "store-1" });
+      let driver = createSimComputeDriver({ world, host: name });
+      return {
+        name,
+        get driver() {
+          return driver;
+        },
+        async restart() {
+          await driver.close();
+          driver = createSimComputeDriver({ world, host: name });
+        },
+      };
+    });
+    return {
+      hosts,
+      spec: (options) => specs.next(options),
+      image: async () => {
+        throw new Error("simulated guests need no image file");
+      },
+      boots: (log) => log.match(/^Booting /gm)?.length ?? 0,
+      leftovers: async () => {
+        const left = world.leftovers();
+        const things = [...left.guests, ...left.disks, ...left.ports, ...left.listeners];
+        return [...things.map((thing) => JSON.stringify(thing)), ...world.violations];
+      },
+      limitMs: 5000,
+      async dispose() {
+        for (const host of hosts) await host.driver.close();
+        for (const { host, serverId } of world.leftovers().guests) world.crashGuest(host, serverId);
+      },
+    };
+  },
+});

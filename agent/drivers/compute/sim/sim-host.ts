@@ -1,0 +1,99 @@
+import type { GuestFacts, GuestPower, GuestSpec, MigrationMode, Nic } from "../../../protocol/compute.ts";
+import type { GuestEvent, SeenByGuest } from "../driver.ts";
+import { SimConsole, type SimTicker } from "./sim-console.ts";
+import type { SimMigration } from "./sim-migration.ts";
+
+export interface SimHostOptions {
+  name: string;
+  vcpus?: number;
+  ramMiB?: number;
+  diskGiB?: number;
+  /** Id of an instance store; hosts with the same id share it. */
+  sharedStorage?: string | null;
+  /** Guests migrate only between equal models. */
+  cpuModel?: string;
+}
+
+export interface SimDisk {
+  readonly serverId: string;
+  sizeGiB: number;
+  readonly imageId: string;
+  readonly ticker: SimTicker;
+}
+
+/** What makes a guest wait for a migration. */
+export interface SimIncoming {
+  readonly memoryUri: string;
+  readonly diskUri: string | null;
+  readonly mode: MigrationMode;
+  migration: SimMigration | undefined;
+}
+
+/** A simulated hypervisor's machine: part of the world, so it outlives agents and drivers. */
+export class SimHost {
+  readonly name: string;
+  readonly vcpus: number;
+  readonly ramMiB: number;
+  readonly diskGiB: number;
+  readonly sharedStorage: string | null;
+  readonly cpuModel: string;
+  readonly bootedAt: number;
+  readonly guests = new Map<string, SimGuest>();
+  readonly disks = new Map<string, SimDisk>();
+  /** Servers whose disks are served to other hosts. */
+  readonly served = new Set<string>();
+  readonly listeners = new Set<(event: GuestEvent) => void>();
+
+  constructor(options: SimHostOptions, nowMs: number) {
+    this.name = options.name;
+    this.vcpus = options.vcpus ?? 16;
+    this.ramMiB = options.ramMiB ?? 65_536;
+    this.diskGiB = options.diskGiB ?? 2000;
+    this.sharedStorage = options.sharedStorage ?? null;
+    this.cpuModel = options.cpuModel ?? "sim64";
+    this.bootedAt = nowMs;
+  }
+}
+
+export class SimGuest {
+  readonly serverId: string;
+  spec: GuestSpec;
+  /** Written by `SimWorld.setPower` only. */
+  power: GuestPower = "stopped";
+  /** What the machine got when it was last powered on. */
+  vcpus: number;
+  ramMiB: number;
+  nics: readonly Nic[];
+  console = new SimConsole();
+  incoming: SimIncoming | undefined;
+  migration: SimMigration | undefined;
+  /** Keys of the latest reboots. */
+  readonly rebootKeys: string[] = [];
+  /** Network information as it was last delivered into the guest. */
+  seenByGuest: SeenByGuest = null;
+  networkResets = 0;
+
+  constructor(spec: GuestSpec) {
+    this.serverId = spec.serverId;
+    this.spec = spec;
+    this.vcpus = spec.vcpus;
+    this.ramMiB = spec.ramMiB;
+    this.nics = spec.nics;
+  }
+
+  /** Holds its disk and could write to it. */
+  get active(): boolean {
+    return this.power === "running" || this.power === "paused";
+  }
+
+  facts(): GuestFacts {
+    return {
+      serverId: this.serverId,
+      power: this.power,
+      vcpus: this.vcpus,
+      ramMiB: this.ramMiB,
+      diskStorage: this.spec.rootDisk.storage,
+      portIds: this.nics.map((nic) => nic.portId),
+    };
+  }
+}

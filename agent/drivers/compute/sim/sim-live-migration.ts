@@ -1,0 +1,116 @@
+import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
+import type { GuestSpec } from "../../../protocol/compute.ts";
+import type { Call } from "../../../runtime/call.ts";
+import { orAborted } from "../../../sim/sim-faults.ts";
+import type { LiveMigration, MigrateOutOptions } from "../driver.ts";
+import type { SimActs } from "./sim-compute-driver.ts";
+import { SimGuest, type SimHost } from "./sim-host.ts";
+import { SimMigration } from "./sim-migration.ts";
+
+export function simLiveMigration(acts: SimActs): LiveMigration {
+  const { world, host } = acts;
+
+  function check(spec: GuestSpec, options: Parameters<LiveMigration["checkDestination"]>[1]): void {
+    const { mode, sourceFacts, diskOverCommit } = options;
+    if (host.guests.get(spec.serverId)?.active) refuse("The server already runs here.");
+    if (sourceFacts.cpuInfo.model !== host.cpuModel) refuse("The hosts' CPU models differ.");
+    if (spec.ramMiB > host.ramMiB) refuse("The host has too little memory.");
+    const shared = spec.rootDisk.storage === "shared";
+    if (mode === "shared" && !shared) refuse("The server's disk is not on shared storage.");
+    if (mode === "mirror" && shared) refuse("The server's disk is on shared storage.");
+    if (mode === "shared" && (host.sharedStorage ?? "none") !== sourceFacts.sharedStorage) {
+      refuse("The hosts do not share the server's storage.");
+    }
+    if (mode === "mirror" && !diskOverCommit && usedGiB(host) + spec.rootDisk.sizeGiB > host.diskGiB) {
+      refuse("The host has too little disk space.");
+    }
+  }
+
+  function prepare(spec: GuestSpec, mode: "shared" | "mirror") {
+    const { serverId } = spec;
+    const found = host.guests.get(serverId);
+    if (found?.active) {
+      throw new CloudError("conflict", "compute.guest_running", `Server ${serverId} runs here.`);
+    }
+    if (found?.power === "incoming" && found.incoming?.mode === mode) return found.incoming;
+    if (mode === "shared" && !world.disks(host, "shared").has(serverId)) refuse("The server's disk is not here.");
+    if (mode === "mirror") world.ensureDisk(host, spec);
+    const memoryUri = world.nextAddress(host, serverId);
+    const guest = new SimGuest(spec);
+    guest.incoming = { memoryUri, diskUri: mode === "mirror" ? `${memoryUri}/disk` : null, mode, migration: undefined };
+    host.guests.set(serverId, guest);
+    world.setPower(host, guest, "incoming");
+    return guest.incoming;
+  }
+
+  async function migrateOut(serverId: string, options: MigrateOutOptions, call: Call) {
+    const guest = acts.guest(serverId);
+    let migration = guest.migration;
+    if (migration?.memoryUri !== options.target.memoryUri) {
+      if (migration && !migration.over) {
+        throw new CloudError("conflict", "compute.guest_migrating", `Server ${serverId} is in another migration.`);
+      }
+      if (!guest.active) {
+        throw new CloudError("conflict", "compute.guest_not_running", `Server ${serverId} is not running.`);
+      }
+      migration = new SimMigration(world, host, guest, options);
+      guest.migration = migration;
+    }
+    const unwatch = migration.watch((percent, progress) => call.progress(percent, progress));
+    return await orAborted(migration.done, call.signal).finally(unwatch);
+  }
+
+  function abandon(serverId: string): void {
+    const guest = host.guests.get(serverId);
+    if (!guest) return;
+    if (!guest.incoming) {
+      throw new CloudError(
+        "conflict",
+        "compute.guest_running",
+        `Server ${serverId} does not wait for a migration here.`,
+      );
+    }
+    world.setPower(host, guest, "stopped");
+    host.guests.delete(serverId);
+    if (guest.incoming.mode === "mirror") host.disks.delete(serverId);
+  }
+
+  return {
+    checkDestination: (spec, options, call) =>
+      acts.act("compute.checkDestination", call.signal, () => check(spec, options)),
+    prepareIncoming: (spec, mode, call) =>
+      acts.act("compute.prepareIncoming", call.signal, () => {
+        const { memoryUri, diskUri } = prepare(spec, mode);
+        return { memoryUri, diskUri };
+      }),
+    migrateOut: (serverId, options, call) =>
+      acts.act("compute.migrateOut", call.signal, () => migrateOut(serverId, options, call)),
+    abortMigration: (serverId, call) =>
+      acts.act("compute.abortMigration", call.signal, () => host.guests.get(serverId)?.migration?.abort()),
+    forceCompleteMigration: (serverId, call) =>
+      acts.act("compute.forceCompleteMigration", call.signal, () =>
+        host.guests.get(serverId)?.migration?.forceComplete(),
+      ),
+    finishIncoming: (spec, { paused }, call) =>
+      acts.act("compute.finishIncoming", call.signal, () => {
+        const guest = acts.guest(spec.serverId);
+        if (!guest.active) {
+          throw new CloudError("conflict", "compute.guest_not_running", `Server ${spec.serverId} has not arrived.`);
+        }
+        guest.spec = spec;
+        world.setPower(host, guest, paused ? "paused" : "running");
+        return guest.facts();
+      }),
+    abandonIncoming: (serverId, call) => acts.act("compute.abandonIncoming", call.signal, () => abandon(serverId)),
+  };
+}
+
+function usedGiB(host: SimHost): number {
+  let sum = 0;
+  for (const disk of host.disks.values()) sum += disk.sizeGiB;
+  return sum;
+}
+
+function refuse(reason: string): never {
+  throw new CloudError("conflict", "compute.migration_refused", reason);
+}

@@ -1,0 +1,239 @@
+import type { Clock } from "../../../../kernel/clock/clock.ts";
+import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
+import type { DiskStorage, GuestPower, GuestSpec } from "../../../protocol/compute.ts";
+import { SimFaults } from "../../../sim/sim-faults.ts";
+import { type SimMode, SimWorks } from "../../../sim/sim-works.ts";
+import { SimTicker } from "./sim-console.ts";
+import { type SimDisk, type SimGuest, SimHost, type SimHostOptions } from "./sim-host.ts";
+
+export interface SimWorldOptions {
+  clock: Clock;
+  mode?: SimMode;
+  /** What a live migration without bandwidth limit takes in `auto` mode. */
+  migrationMs?: number;
+  /** What copying a disk takes in `auto` mode. */
+  copyMs?: number;
+}
+
+/** Everything that exists in the world; each list is empty on a clean slate. */
+export interface Leftovers {
+  guests: { host: string; serverId: string; power: GuestPower }[];
+  /** `store` is a host's name or the id of a shared store. */
+  disks: { store: string; serverId: string }[];
+  ports: { host: string; portId: string }[];
+  /** Migration targets and served disks. */
+  listeners: { host: string; serverId: string }[];
+}
+
+/** The hardware of all simulated compute hosts of a process: machines, disks, wires. It knows no agent. */
+export class SimWorld {
+  readonly clock: Clock;
+  readonly faults: SimFaults;
+  readonly works: SimWorks;
+  readonly migrationMs: number;
+  readonly copyMs: number;
+  /** What must never happen but did: a guest that runs twice, a disk removed under its guest. */
+  readonly violations: string[] = [];
+  readonly #hosts = new Map<string, SimHost>();
+  readonly #sharedDisks = new Map<string, Map<string, SimDisk>>();
+  /** Which host runs a server now. */
+  readonly #runsOn = new Map<string, SimHost>();
+  readonly #dirtying = new Set<string>();
+  #addresses = 0;
+
+  constructor(options: SimWorldOptions) {
+    this.clock = options.clock;
+    this.faults = new SimFaults(options.clock);
+    this.works = new SimWorks(options.clock, options.mode ?? "auto");
+    this.migrationMs = options.migrationMs ?? 20;
+    this.copyMs = options.copyMs ?? 20;
+  }
+
+  /** The machine of that name, new when there is none. */
+  addHost(options: SimHostOptions): SimHost {
+    const host = this.#hosts.get(options.name) ?? new SimHost(options, this.clock.now());
+    this.#hosts.set(host.name, host);
+    return host;
+  }
+
+  host(name: string): SimHost | undefined {
+    return this.#hosts.get(name);
+  }
+
+  /** Manual mode: moves migrations and copies forward by a quarter. */
+  step(): void {
+    this.works.step();
+  }
+
+  /** Manual mode: ends every migration and copy that can end. */
+  drain(): void {
+    this.works.drain();
+  }
+
+  /** While true, the server's guest dirties memory so fast that a migration ends only by force, auto-converge or abort. */
+  setDirtiesMemory(serverId: string, dirties: boolean): void {
+    if (dirties) this.#dirtying.add(serverId);
+    else this.#dirtying.delete(serverId);
+  }
+
+  dirtiesMemory(serverId: string): boolean {
+    return this.#dirtying.has(serverId);
+  }
+
+  /** The guest's process dies by itself. */
+  crashGuest(hostName: string, serverId: string): void {
+    this.#endByItself(hostName, serverId, "crashed");
+  }
+
+  /** Somebody inside the guest says `poweroff`. */
+  shutDownFromInside(hostName: string, serverId: string): void {
+    this.#endByItself(hostName, serverId, "stopped");
+  }
+
+  /** Every guest of the host dies, untold: nobody is there to tell. */
+  losePower(hostName: string): void {
+    const host = this.#hosts.get(hostName);
+    for (const guest of host?.guests.values() ?? []) {
+      if (guest.active || guest.power === "incoming") this.setPower(host as SimHost, guest, "crashed");
+    }
+  }
+
+  leftovers(): Leftovers {
+    const left: Leftovers = { guests: [], disks: [], ports: [], listeners: [] };
+    for (const host of this.#hosts.values()) {
+      for (const guest of host.guests.values()) {
+        const { serverId } = guest;
+        left.guests.push({ host: host.name, serverId, power: guest.power });
+        for (const { portId } of guest.nics) left.ports.push({ host: host.name, portId });
+        if (guest.power === "incoming") left.listeners.push({ host: host.name, serverId });
+      }
+      for (const serverId of host.disks.keys()) left.disks.push({ store: host.name, serverId });
+      for (const serverId of host.served) left.listeners.push({ host: host.name, serverId });
+    }
+    for (const [store, disks] of this.#sharedDisks) {
+      for (const serverId of disks.keys()) left.disks.push({ store, serverId });
+    }
+    return left;
+  }
+
+  /** The only writer of a guest's power: keeps ticks, console and who runs what in step with it. */
+  setPower(host: SimHost, guest: SimGuest, power: GuestPower): void {
+    if (guest.power === power) return;
+    const now = this.clock.now();
+    const ticker = this.diskOf(host, guest)?.ticker;
+    const before = guest.power;
+    if (before === "running") {
+      ticker?.stop(now);
+      guest.console.catchUp(ticker?.at(now) ?? 0);
+    }
+    guest.power = power;
+    if (power === "running") {
+      guest.console.startFrom(ticker?.at(now) ?? 0);
+      ticker?.start(now);
+    }
+    if (guest.active) this.#claim(host, guest);
+    else if (this.#runsOn.get(guest.serverId) === host) this.#runsOn.delete(guest.serverId);
+    if (!guest.active) guest.migration?.break();
+    if (before === "incoming" && !guest.active) guest.incoming?.migration?.break();
+  }
+
+  /** Powers a machine on: it gets the size of its spec and boots. */
+  boot(host: SimHost, guest: SimGuest, power: "running" | "paused"): void {
+    guest.vcpus = guest.spec.vcpus;
+    guest.ramMiB = guest.spec.ramMiB;
+    guest.console.print(`Booting ${guest.spec.instanceName}`);
+    this.setPower(host, guest, power);
+  }
+
+  /** The end of a live migration: memory, console and (mirrored) disk content arrive, the source lets go. */
+  handOver(source: SimHost, from: SimGuest, destination: SimHost, to: SimGuest): void {
+    const power = from.power === "paused" ? "paused" : "running";
+    const ticks = this.diskOf(source, from)?.ticker.at(this.clock.now()) ?? 0;
+    this.setPower(source, from, "moved");
+    if (to.incoming?.mode === "mirror") this.#putDisk(destination, to.spec, ticks);
+    to.console = from.console;
+    to.seenByGuest = from.seenByGuest;
+    to.networkResets = from.networkResets;
+    to.rebootKeys.push(...from.rebootKeys);
+    to.incoming = undefined;
+    this.setPower(destination, to, power);
+  }
+
+  /** The host and guest that wait for a migration at this address. */
+  listenerAt(memoryUri: string): { host: SimHost; guest: SimGuest } | undefined {
+    const [hostName = "", serverId = ""] = memoryUri.replace(/^sim:\/\//, "").split("/");
+    const host = this.#hosts.get(hostName);
+    const guest = host?.guests.get(serverId);
+    const waits = guest?.power === "incoming" && guest.incoming?.memoryUri === memoryUri;
+    return host && guest && waits ? { host, guest } : undefined;
+  }
+
+  nextAddress(host: SimHost, serverId: string): string {
+    this.#addresses += 1;
+    return `sim://${host.name}/${serverId}/${this.#addresses}`;
+  }
+
+  /** The disks that this host sees in a kind of storage. Throws `compute.no_shared_storage`. */
+  disks(host: SimHost, storage: DiskStorage): Map<string, SimDisk> {
+    if (storage === "local") return host.disks;
+    if (host.sharedStorage === null) {
+      throw new CloudError("invalid", "compute.no_shared_storage", `Host ${host.name} has no shared storage.`);
+    }
+    let disks = this.#sharedDisks.get(host.sharedStorage);
+    if (!disks) {
+      disks = new Map();
+      this.#sharedDisks.set(host.sharedStorage, disks);
+    }
+    return disks;
+  }
+
+  diskOf(host: SimHost, guest: SimGuest): SimDisk | undefined {
+    return this.disks(host, guest.spec.rootDisk.storage).get(guest.serverId);
+  }
+
+  /** Makes the spec's disk exist and be large enough. Content that is there stays. */
+  ensureDisk(host: SimHost, spec: GuestSpec): SimDisk {
+    const found = this.disks(host, spec.rootDisk.storage).get(spec.serverId);
+    if (!found) return this.#putDisk(host, spec, 0);
+    found.sizeGiB = Math.max(found.sizeGiB, spec.rootDisk.sizeGiB);
+    return found;
+  }
+
+  /** The content of `from` as a new disk of `host`, in place of what was there. */
+  copyDisk(from: SimDisk, host: SimHost, spec: GuestSpec): void {
+    this.#putDisk(host, spec, from.ticker.at(this.clock.now()));
+  }
+
+  /** Removes the server's disks from everything that this host sees. */
+  removeDisks(host: SimHost, serverId: string): void {
+    host.disks.delete(serverId);
+    if (host.sharedStorage === null || !this.disks(host, "shared").delete(serverId)) return;
+    const user = this.#runsOn.get(serverId);
+    if (user) this.violations.push(`${host.name} removed the shared disk of ${serverId}, which runs on ${user.name}`);
+  }
+
+  #putDisk(host: SimHost, spec: GuestSpec, ticks: number): SimDisk {
+    const { serverId, rootDisk } = spec;
+    const { sizeGiB, image } = rootDisk;
+    const disk = { serverId, sizeGiB, imageId: image.imageId, ticker: new SimTicker(ticks) };
+    this.disks(host, rootDisk.storage).set(serverId, disk);
+    return disk;
+  }
+
+  #claim(host: SimHost, guest: SimGuest): void {
+    const other = this.#runsOn.get(guest.serverId);
+    if (other && other !== host) {
+      this.violations.push(`${guest.serverId} runs on ${other.name} and on ${host.name}`);
+    }
+    this.#runsOn.set(guest.serverId, host);
+  }
+
+  #endByItself(hostName: string, serverId: string, power: "crashed" | "stopped"): void {
+    const host = this.#hosts.get(hostName);
+    const guest = host?.guests.get(serverId);
+    if (!host || !guest?.active) return;
+    this.setPower(host, guest, power);
+    const kind = power === "crashed" ? "died" : "stopped";
+    for (const listener of host.listeners) listener({ kind, guest: guest.facts() });
+  }
+}
