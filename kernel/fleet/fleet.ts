@@ -1,0 +1,247 @@
+import type {
+  AgentEvent,
+  PollReply,
+  PollRequest,
+  ProvidedService,
+  ReportRequest,
+} from "../../agent/protocol/envelope.ts";
+import type { Clock, Timer } from "../clock/clock.ts";
+import type { IdSource } from "../ids/ids.ts";
+import { errorFields, type Logger } from "../log/logger.ts";
+import { CONTROL_CHANNEL } from "../operations/channels.ts";
+import type { Store, Tx } from "../store/store.ts";
+import { COMMANDS_CHANNEL, Commands, notifyFenced } from "./commands.ts";
+import { announceService, listServices } from "./services.ts";
+import type { FleetSettings } from "./settings.ts";
+import type { FleetTables } from "./tables.ts";
+
+/** What a service wants to know of its agents. Both run in the transaction that stores the news. */
+export interface FleetListener {
+  /** An agent started: what it provides, and what really exists there. */
+  booted?(t: Tx, boot: AgentBoot): Promise<void>;
+  event?(t: Tx, host: string, event: AgentEvent): Promise<void>;
+}
+
+export interface AgentBoot {
+  readonly host: string;
+  readonly services: readonly ProvidedService[];
+  readonly inventory: Readonly<Record<string, readonly unknown[]>>;
+}
+
+export interface FleetOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly ids: IdSource;
+  readonly log: Logger;
+  readonly settings: FleetSettings;
+  readonly zone: string;
+  readonly listeners: readonly FleetListener[];
+}
+
+const FLUSH_EVERY_MS = 1_000;
+const SWEEP_EVERY_MS = 30_000;
+/** Stays below the variable limit of both databases. */
+const CHUNK = 5_000;
+
+interface Poller {
+  wake(): void;
+}
+
+/** The server's side of the agent protocol: polls, reports, heartbeats. */
+export class Fleet {
+  readonly commands: Commands;
+  readonly settings: FleetSettings;
+  readonly #options: FleetOptions;
+  readonly #heard = new Map<string, number>();
+  readonly #local = new Set<string>();
+  readonly #pollers = new Map<string, Set<Poller>>();
+  /** Clusters of each host, as it announced them. */
+  readonly #clusters = new Map<string, readonly string[]>();
+  readonly #logLevels = new Map<string, Record<string, string>>();
+  readonly #unlisten: (() => void)[] = [];
+  readonly #timers = new Map<number, Timer>();
+  #closed = false;
+
+  constructor(options: FleetOptions) {
+    this.#options = options;
+    this.settings = options.settings;
+    this.commands = new Commands(options.store, options.clock);
+    const { store } = options;
+    this.#unlisten.push(
+      store.listen(COMMANDS_CHANNEL, (addressee) => this.#wakeAddressee(addressee)),
+      store.listen(CONTROL_CHANNEL, (operation) => {
+        notifyFenced(store, operation).catch((error: unknown) =>
+          options.log.warn(errorFields(error), "cannot tell agents about a fenced operation"),
+        );
+      }),
+    );
+  }
+
+  /** Starts the timers; tests call `flush` and `sweep` themselves. */
+  start(): void {
+    this.#every(FLUSH_EVERY_MS, () => this.flush());
+    this.#every(SWEEP_EVERY_MS, () => this.commands.sweep());
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const timer of this.#timers.values()) timer.cancel();
+    for (const unlisten of this.#unlisten) unlisten();
+    for (const pollers of this.#pollers.values()) for (const poller of pollers) poller.wake();
+    await this.flush();
+    this.commands.close();
+  }
+
+  /** A process of the server itself that shows as a service record (`nova-conductor`) and beats with this process. */
+  async announceLocal(host: string, binary: string): Promise<void> {
+    const announced = { host, binary, service: null, cluster: null, facts: {}, zone: "internal" };
+    const row = await this.#options.store.tx((t) => announceService(t, this.#options, announced));
+    this.#local.add(row.uuid);
+  }
+
+  /** One poll: also the heartbeat. Returns at once when there is something to say, else when there is, or after `waitMs`. */
+  async poll(host: string, request: PollRequest, signal?: AbortSignal): Promise<PollReply> {
+    this.#heard.set(host, this.#options.clock.now());
+    if (request.services) await this.#booted(host, request);
+    const known = new Set(request.known);
+    const forget = await this.commands.forgettable(request.known);
+    const deadline = this.#options.clock.now() + Math.min(request.waitMs, this.settings.reportIntervalMs);
+    for (;;) {
+      const woken = this.#waitForNews(host, deadline, signal);
+      const { commands, revoked } = await this.commands.pending(host, this.#clusters.get(host) ?? [], known);
+      const late = this.#closed || signal?.aborted || this.#options.clock.now() >= deadline;
+      if (commands.length > 0 || revoked.length > 0 || forget.length > 0 || late) {
+        woken.cancel();
+        this.#heard.set(host, this.#options.clock.now());
+        return {
+          commands,
+          revoked: revoked.map(({ key, subject, epoch }) => ({ key, subject, epoch })),
+          forget,
+          logLevels: this.#logLevels.get(host) ?? {},
+        };
+      }
+      await woken.promise;
+    }
+  }
+
+  async report(host: string, request: ReportRequest): Promise<void> {
+    this.#heard.set(host, this.#options.clock.now());
+    await this.commands.report(host, request.results, request.progress);
+    if (request.events.length === 0) return;
+    await this.#options.store.tx(async (t) => {
+      for (const event of request.events)
+        for (const listener of this.#options.listeners) await listener.event?.(t, host, event);
+    });
+  }
+
+  /** Logger levels that the agent of `host` is to use, by logger prefix. */
+  setLogLevels(host: string, levels: Record<string, string>): void {
+    this.#logLevels.set(host, { ...this.#logLevels.get(host), ...levels });
+    this.#wakeAddressee(host);
+  }
+
+  /** Writes the heartbeats since the last flush, and fails the calls that wait for hosts found down. */
+  async flush(): Promise<void> {
+    const { store, clock } = this.#options;
+    const hosts = [...this.#heard.keys()];
+    this.#heard.clear();
+    const now = clock.now();
+    if (hosts.length > 0 || this.#local.size > 0) {
+      await store.tx(async (t) => {
+        const db = t.tables<FleetTables>();
+        for (let i = 0; i < hosts.length; i += CHUNK) {
+          const some = hosts.slice(i, i + CHUNK);
+          await db.updateTable("hosts").set({ last_seen: now }).where("name", "in", some).execute();
+          await db
+            .updateTable("services")
+            .set({ last_seen: now })
+            .where("host", "in", some)
+            .where("service", "is not", null)
+            .execute();
+        }
+        if (this.#local.size > 0)
+          await db
+            .updateTable("services")
+            .set({ last_seen: now })
+            .where("uuid", "in", [...this.#local])
+            .execute();
+      });
+    }
+    await this.#findDown(now);
+  }
+
+  #every(everyMs: number, work: () => Promise<void>): void {
+    if (this.#closed) return;
+    const next = this.#options.clock.after(everyMs, () => {
+      work()
+        .catch((error: unknown) => this.#options.log.error(errorFields(error), "fleet upkeep failed"))
+        .finally(() => this.#every(everyMs, work));
+    });
+    this.#timers.set(everyMs, next);
+  }
+
+  async #findDown(now: number): Promise<void> {
+    const awaited = this.commands.awaitedHosts();
+    if (awaited.size === 0) return;
+    const services = await listServices(this.#options.store.read);
+    for (const host of awaited) {
+      const rows = services.filter((row) => row.host === host);
+      // An operator's forced_down is about scheduling; whether a call can still be answered is a matter of heartbeats.
+      const silent = rows.every((row) => now - (row.last_seen ?? row.created_at) > this.settings.serviceDownTimeMs);
+      if (!silent) continue;
+      this.commands.hostDown(host);
+      await this.#options.store.tx((t) => this.commands.releaseTaken(t, host));
+    }
+  }
+
+  async #booted(host: string, request: PollRequest): Promise<void> {
+    const services = request.services ?? [];
+    this.#clusters.set(
+      host,
+      services.flatMap((s) => (s.cluster === null ? [] : [s.cluster])),
+    );
+    const { store, clock, ids, zone } = this.#options;
+    await store.tx(async (t) => {
+      await t
+        .tables<FleetTables>()
+        .updateTable("hosts")
+        .set({ boot_id: request.bootId, last_seen: clock.now() })
+        .where("name", "=", host)
+        .execute();
+      for (const s of services)
+        await announceService(
+          t,
+          { clock, ids },
+          { host, binary: s.binary, service: s.service, cluster: s.cluster, facts: s.facts, zone },
+        );
+      const boot = { host, services, inventory: request.inventory ?? {} };
+      for (const listener of this.#options.listeners) await listener.booted?.(t, boot);
+    });
+  }
+
+  #waitForNews(
+    host: string,
+    deadline: number,
+    signal: AbortSignal | undefined,
+  ): { promise: Promise<void>; cancel(): void } {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const poller: Poller = { wake: resolve };
+    const pollers = this.#pollers.get(host) ?? new Set();
+    pollers.add(poller);
+    this.#pollers.set(host, pollers);
+    const timer = this.#options.clock.after(Math.max(0, deadline - this.#options.clock.now()), resolve);
+    signal?.addEventListener("abort", () => resolve(), { once: true });
+    const cancel = () => {
+      timer.cancel();
+      pollers.delete(poller);
+    };
+    return { promise: promise.finally(cancel), cancel };
+  }
+
+  #wakeAddressee(addressee: string): void {
+    const hosts = addressee.startsWith("@")
+      ? [...this.#clusters].filter(([, clusters]) => clusters.includes(addressee.slice(1))).map(([host]) => host)
+      : [addressee];
+    for (const host of hosts) for (const poller of this.#pollers.get(host) ?? []) poller.wake();
+  }
+}

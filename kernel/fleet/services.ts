@@ -1,0 +1,102 @@
+import type { Clock } from "../clock/clock.ts";
+import { CloudError } from "../errors/cloud-error.ts";
+import type { IdSource } from "../ids/ids.ts";
+import { nextNumber } from "../store/counters.ts";
+import type { Queries, Tx } from "../store/store.ts";
+import type { FleetSettings } from "./settings.ts";
+import type { FleetTables, ServiceRow } from "./tables.ts";
+
+export interface ServiceFilter {
+  readonly host?: string;
+  readonly binary?: string;
+  readonly service?: string;
+}
+
+/** Service records in the order of their creation. Filters are exact. */
+export async function listServices(q: Queries, filter: ServiceFilter = {}): Promise<ServiceRow[]> {
+  let query = q.tables<FleetTables>().selectFrom("services").selectAll().orderBy("number");
+  if (filter.host !== undefined) query = query.where("host", "=", filter.host);
+  if (filter.binary !== undefined) query = query.where("binary_name", "=", filter.binary);
+  if (filter.service !== undefined) query = query.where("service", "=", filter.service);
+  return await query.execute();
+}
+
+export async function findService(q: Queries, uuid: string): Promise<ServiceRow | undefined> {
+  return await q.tables<FleetTables>().selectFrom("services").selectAll().where("uuid", "=", uuid).executeTakeFirst();
+}
+
+export async function findServiceOn(q: Queries, host: string, binary: string): Promise<ServiceRow | undefined> {
+  return (await listServices(q, { host, binary }))[0];
+}
+
+/** Up: not forced down, and heard within `service_down_time`. Disabling does not matter here. */
+export function isUp(
+  row: Pick<ServiceRow, "forced_down" | "last_seen" | "created_at">,
+  nowMs: number,
+  settings: FleetSettings,
+): boolean {
+  return row.forced_down === 0 && Math.abs(nowMs - (row.last_seen ?? row.created_at)) <= settings.serviceDownTimeMs;
+}
+
+export type ServicePatch = Partial<Pick<ServiceRow, "disabled" | "disabled_reason" | "forced_down">>;
+
+/** An operator's change. Throws `fleet.service_not_found`. */
+export async function updateService(t: Tx, clock: Clock, uuid: string, patch: ServicePatch): Promise<ServiceRow> {
+  const row = await t
+    .tables<FleetTables>()
+    .updateTable("services")
+    .set({ ...patch, modified_at: clock.now() })
+    .where("uuid", "=", uuid)
+    .returningAll()
+    .executeTakeFirst();
+  if (!row) throw new CloudError("notFound", "fleet.service_not_found", `Service ${uuid} could not be found.`);
+  return row;
+}
+
+export async function deleteService(t: Tx, uuid: string): Promise<void> {
+  await t.tables<FleetTables>().deleteFrom("services").where("uuid", "=", uuid).execute();
+}
+
+export interface ServiceAnnouncement {
+  readonly host: string;
+  readonly binary: string;
+  readonly service: string | null;
+  readonly cluster: string | null;
+  readonly facts: Record<string, unknown>;
+  readonly zone: string;
+}
+
+/** Creates the record, or brings its facts up to date; flags that an operator set stay. */
+export async function announceService(
+  t: Tx,
+  tools: { clock: Clock; ids: IdSource },
+  announced: ServiceAnnouncement,
+): Promise<ServiceRow> {
+  const { clock, ids } = tools;
+  const db = t.tables<FleetTables>();
+  const known = await findServiceOn(t, announced.host, announced.binary);
+  const facts = JSON.stringify(announced.facts);
+  if (known) {
+    const changed = { facts, cluster: announced.cluster, last_seen: clock.now() };
+    await db.updateTable("services").set(changed).where("uuid", "=", known.uuid).execute();
+    return { ...known, ...changed };
+  }
+  const row: ServiceRow = {
+    uuid: ids.uuid(),
+    number: await nextNumber(t, "service"),
+    host: announced.host,
+    binary_name: announced.binary,
+    service: announced.service,
+    cluster: announced.cluster,
+    facts,
+    zone: announced.zone,
+    disabled: 0,
+    disabled_reason: null,
+    forced_down: 0,
+    last_seen: clock.now(),
+    created_at: clock.now(),
+    modified_at: null,
+  };
+  await db.insertInto("services").values(row).execute();
+  return row;
+}
