@@ -29,9 +29,25 @@ function parseJson(bytes: Buffer): unknown {
   if (text.includes("\\u0000") || text.includes('"__proto__"')) {
     throw badRequest("http.json", "The body holds characters or keys that are not allowed.");
   }
+  const value = parse(text);
+  if (bytes.length > 2 * MAX_DEPTH && deeperThan(value, MAX_DEPTH)) {
+    throw badRequest("http.json", "The body is nested too deeply.");
+  }
+  return value;
+}
+
+function parse(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
     throw new CloudError("invalid", "http.json", "The body is not valid JSON.", { cause });
   }
+}
+
+/** Keeps everything that walks a body later from running out of stack. */
+const MAX_DEPTH = 64;
+
+function deeperThan(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return levels === 0 || Object.values(value).some((child) => deeperThan(child, levels - 1));
 }

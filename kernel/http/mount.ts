@@ -31,6 +31,7 @@ export function mount(
           method,
           url,
           bodyLimit: face.bodyLimit ?? DEFAULT_BODY_LIMIT,
+          ...(method === "GET" || method === "HEAD" ? {} : { onRequest: dropEmptyContentType }),
           handler: (request, reply) => pipeline.serve(request, reply),
           errorHandler: (error, request, reply) => void pipeline.serveUnread(request, reply, error),
         });
@@ -38,6 +39,12 @@ export function mount(
     });
   }
   if (face.errors.wrongMethod === 405) refuseOtherMethods(fastify, runtime, new Set(groups.keys()), settings);
+}
+
+/** An empty content type counts as none; Fastify would refuse it. */
+function dropEmptyContentType(request: FastifyRequest, _reply: FastifyReply, done: () => void): void {
+  if (request.raw.headers["content-type"] === "") delete request.raw.headers["content-type"];
+  done();
 }
 
 /** The other methods of known paths. */
