@@ -4,5 +4,5 @@ if (Number(process.versions.node.split(".")[0]) < 20) {
   console.error(`Pileus needs Node.js 20 or newer to start; this is ${process.version}.`);
   process.exitCode = 1;
 } else {
-  import("./bootstrap.mjs").then(({ launch }) => launch("apps/cli/main.ts", process.argv.slice(2)));
+  void import("./bootstrap.mjs").then(({ launch }) => launch("apps/cli/main.ts", process.argv.slice(2)));
 }

@@ -2,5 +2,7 @@ if (Number(process.versions.node.split(".")[0]) < 20) {
   console.error(`The tests need Node.js 20 or newer to start; this is ${process.version}.`);
   process.exitCode = 1;
 } else {
-  import("../bin/bootstrap.mjs").then(({ launch }) => launch("scripts/test.ts", process.argv.slice(2), { dev: true }));
+  void import("../bin/bootstrap.mjs").then(({ launch }) =>
+    launch("scripts/test.ts", process.argv.slice(2), { dev: true }),
+  );
 }
