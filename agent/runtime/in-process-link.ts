@@ -2,28 +2,29 @@ import type { Duplex } from "node:stream";
 import type { JoinReply, JoinRequest, PollReply, PollRequest, ReportRequest } from "../protocol/envelope.ts";
 import type { ServerLink, ServerSession } from "./server-link.ts";
 
-/** What a server in the same process offers to simulated agents: the endpoints of the wire, minus the wire. */
+/** What a server in the same process offers to simulated agents: the endpoints of the wire, minus the wire. Hosts go by name. */
 export interface InProcessServer {
   join(request: JoinRequest): Promise<JoinReply>;
   /** Must answer at once when `waitMs` is 0. */
-  poll(hostId: string, request: PollRequest, signal: AbortSignal): Promise<PollReply>;
-  report(hostId: string, request: ReportRequest): Promise<void>;
+  poll(host: string, request: PollRequest, signal: AbortSignal): Promise<PollReply>;
+  report(host: string, request: ReportRequest): Promise<void>;
   /** All of these hosts are alive. One call for thousands of hosts, so that it can be one write. */
-  heartbeat(hostIds: readonly string[]): Promise<void>;
-  /** Calls `wake` with a host id whenever a poll of that host would bring something new. Returns the way to end it. */
-  subscribe(wake: (hostId: string) => void): () => void;
-  fetchImage(hostId: string, imageId: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
-  openConsole(hostId: string, sessionId: string, signal: AbortSignal): Promise<Duplex>;
+  heartbeat(hosts: readonly string[]): Promise<void>;
+  /** Calls `wake` whenever a poll of `host` would bring commands or revocations. Returns the way to end it. */
+  subscribe(wake: (host: string) => void): () => void;
+  fetchImage(host: string, imageId: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
+  openConsole(host: string, sessionId: string, signal: AbortSignal): Promise<Duplex>;
 }
 
-export function inProcessLink(server: InProcessServer): ServerLink {
+/** The link of one host to a server in the same process. */
+export function inProcessLink(server: InProcessServer, host: string): ServerLink {
   return {
     join: (request) => server.join(request),
-    open: ({ hostId }): ServerSession => ({
-      poll: (request, signal) => server.poll(hostId, request, signal),
-      report: (request) => server.report(hostId, request),
-      fetchImage: (imageId, signal) => server.fetchImage(hostId, imageId, signal),
-      openConsole: (sessionId, signal) => server.openConsole(hostId, sessionId, signal),
+    open: (): ServerSession => ({
+      poll: (request, signal) => server.poll(host, request, signal),
+      report: (request) => server.report(host, request),
+      fetchImage: (imageId, signal) => server.fetchImage(host, imageId, signal),
+      openConsole: (sessionId, signal) => server.openConsole(host, sessionId, signal),
       close: () => {},
     }),
   };
