@@ -5,6 +5,7 @@ import { constants } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
 import { isatty } from "node:tty";
 import { fileURLToPath } from "node:url";
+import { environmentFor } from "./libatomic.mjs";
 
 const HERE = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -18,7 +19,9 @@ export async function launch(entry, args, { root = HERE, dev = false } = {}) {
     if (missing.length > 0 || !findRuntime(root)) await installPackages(root, missing);
     const node = findRuntime(root);
     if (!node) throw new Error(noRuntime());
-    await runAs(node, ["--disable-warning=ExperimentalWarning", join(root, entry), ...args]);
+    const mayInstall = !args.includes("--no-install");
+    const variables = environmentFor(node, { root, mayInstall, say: (line) => console.error(`pileus: ${line}`) });
+    await runAs(node, ["--disable-warning=ExperimentalWarning", join(root, entry), ...args], variables);
   } catch (error) {
     console.error(`pileus: ${error.message}`);
     process.exitCode = 1;
@@ -88,8 +91,8 @@ function noRuntime() {
 const SENT_BY_TERMINALS = new Set(["SIGINT", "SIGQUIT", "SIGHUP"]);
 
 /** Runs the program in our place: same streams, each signal once, same exit code or death. */
-async function runAs(file, args) {
-  const child = spawn(file, args, { stdio: "inherit" });
+async function runAs(file, args, variables) {
+  const child = spawn(file, args, { stdio: "inherit", env: { ...process.env, ...variables } });
   const atTerminal = [0, 1, 2].some((fd) => isatty(fd));
   const handlers = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR2"].map((signal) => {
     const handler = () => {

@@ -31,8 +31,7 @@ class Fixture {
     this.writeLock(LOCK);
     const install = `rm -rf node_modules; mkdir -p node_modules/library node_modules/tool node_modules/${RUNTIME}/bin
       ln -s '${process.execPath}' node_modules/${RUNTIME}/bin/node; cp package-lock.json node_modules/.package-lock.json`;
-    const script = `#!/bin/sh\necho "$@" >> '${this.npmCalls}'\n${npm || install}\n`;
-    writeFileSync(join(this.root, "path/npm"), script, { mode: 0o755 });
+    this.addCommand("npm", `echo "$@" >> '${this.npmCalls}'\n${npm || install}`);
   }
 
   writeLock(lock: object): void {
@@ -43,9 +42,18 @@ class Fixture {
     return existsSync(this.npmCalls) ? readFileSync(this.npmCalls, "utf8").trim().split("\n").length : 0;
   }
 
+  get env(): NodeJS.ProcessEnv {
+    return { ...process.env, PATH: `${join(this.root, "path")}:/usr/bin:/bin` };
+  }
+
+  /** A command that the launcher finds before the system's. */
+  addCommand(name: string, script: string): void {
+    writeFileSync(join(this.root, "path", name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  }
+
   start(args: string[], nodeFlags: string[] = []): ChildProcess {
     return spawn(process.execPath, [...nodeFlags, join(this.root, "bin/pileus.mjs"), ...args], {
-      env: { PATH: `${join(this.root, "path")}:/usr/bin:/bin` },
+      env: this.env,
       stdio: ["ignore", "pipe", "pipe"],
     });
   }
@@ -153,7 +161,60 @@ test("a link to the launcher works from any folder", async () => {
   using fixture = new Fixture(ECHO);
   const link = join(fixture.root, "path/pileus");
   symlinkSync(join(fixture.root, "bin/pileus.mjs"), link);
-  const child = spawn(link, ["doctor"], { cwd: "/", env: { PATH: `${fixture.root}/path:/usr/bin:/bin` } });
+  const child = spawn(link, ["doctor"], { cwd: "/", env: fixture.env });
   const { code, out } = await ending(child);
   assert.deepEqual([code, out], [7, '["doctor"]\n']);
+});
+
+/** A pinned Node that lacks a library until one of two files is there, and an apt-get that brings them. */
+function withoutLibatomic(): Fixture {
+  const fixture = new Fixture(ECHO);
+  const system = join(fixture.root, "system-library");
+  const pinned = join(fixture.root, "path/pinned-node");
+  fixture.addCommand(
+    "pinned-node",
+    `[ -e '${system}' ] || [ -e "\${LD_LIBRARY_PATH%%:*}/libatomic.so.1" ] || exit 127
+    unset LD_LIBRARY_PATH; exec '${process.execPath}' "$@"`,
+  );
+  const npm = `mkdir -p node_modules/library node_modules/${RUNTIME}/bin; cp package-lock.json node_modules/.package-lock.json
+    ln -s '${pinned}' node_modules/${RUNTIME}/bin/node`;
+  fixture.addCommand("npm", npm);
+  const lists = join(fixture.root, "lists");
+  fixture.addCommand(
+    "apt-get",
+    `echo "$@" >> '${fixture.npmCalls}'; case "$*" in
+    *update) touch '${lists}';;
+    *install*) [ -e '${lists}' ] && touch '${system}';;
+    *download*) touch libatomic1_12.deb;;
+    esac`,
+  );
+  fixture.addCommand(
+    "dpkg-deb",
+    "mkdir -p files/usr/lib/x; cd files/usr/lib/x; touch libatomic.so.1.2.0; ln -s libatomic.so.1.2.0 libatomic.so.1",
+  );
+  return fixture;
+}
+
+test("the library that the pinned Node needs is fetched privately where nothing may be installed", async () => {
+  using fixture = withoutLibatomic();
+  const first = await ending(fixture.start(["up", "--no-install"]));
+  assert.deepEqual([first.code, first.out], [7, '["up","--no-install"]\n']);
+  assert.match(first.err, /private copy of libatomic1/);
+  assert.equal((await ending(fixture.start(["up"]))).err, "", "found again at the next start");
+});
+
+test("the library that the pinned Node needs is installed by root", { skip: process.getuid?.() !== 0 }, async () => {
+  using fixture = withoutLibatomic();
+  const { code, err } = await ending(fixture.start([]));
+  assert.equal(code, 7);
+  assert.match(err, /installing libatomic1/);
+  assert.match(readFileSync(fixture.npmCalls, "utf8"), /install.*libatomic1\n.*update\n.*install.*libatomic1\n$/);
+});
+
+test("without the library and without apt, one sentence says what to run", async () => {
+  using fixture = withoutLibatomic();
+  fixture.addCommand("apt-get", "exit 100");
+  const { code, err } = await ending(fixture.start([]));
+  assert.equal(code, 1);
+  assert.match(err, /run: sudo apt-get install libatomic1\n$/);
 });

@@ -16,7 +16,7 @@ const leaksOf = (folder: string, patienceMs?: number) =>
 
 test("output and exit code of a child", async () => {
   const script = "process.stdin.pipe(process.stdout); process.stderr.write('!'); process.exitCode = 4";
-  const options = { env: {}, show: false, stdin: "text" };
+  const options = { env: process.env, show: false, stdin: "text" };
   const { code, output, timedOut } = await new Children().run([process.execPath, "-e", script], options);
   assert.deepEqual([code, [...output].toSorted().join(""), timedOut], [4, "!ettx", false]);
   await assert.rejects(new Children().run(["/no/such/program"], options), /ENOENT/);
@@ -27,7 +27,7 @@ test("a child that overstays is ended with its own children, even when they igno
   const stubborn = `process.on("SIGTERM", () => {}); setInterval(() => {}, 1000);`;
   const parent = `require("node:child_process").spawn(process.execPath, ["-e", ${JSON.stringify(stubborn)}, "${folder.path}"]); ${stubborn}`;
   const children = new Children({ graceMs: 100 });
-  const end = await children.run([process.execPath, "-e", parent], { env: {}, show: false, limitMs: 300 });
+  const end = await children.run([process.execPath, "-e", parent], { env: process.env, show: false, limitMs: 300 });
   assert.deepEqual([end.timedOut, end.code], [true, 1]);
   assert.deepEqual(await leaksOf(folder.path), []);
 });
