@@ -49,6 +49,7 @@ export class OperationControl {
         unwind_to: null,
         run: 1,
         fault: null,
+        trouble: null,
         cancelled: 0,
         step: null,
         percent: 0,
@@ -74,15 +75,21 @@ export class OperationControl {
 
   /** Leaves a signal for the operation and wakes it when it waits for that name. Throws `notFound` once it has ended. */
   async signal(t: Tx, operationId: string, name: string, payload: Json = null): Promise<void> {
-    const row = await this.#live(t, operationId);
-    await t
-      .tables<OperationTables>()
+    const row = await this.#lockLive(t, operationId);
+    const db = t.tables<OperationTables>();
+    const last = await db
+      .selectFrom("operation_signals")
+      .select((eb) => eb.fn.max("position").as("position"))
+      .where("operation_id", "=", operationId)
+      .executeTakeFirst();
+    await db
       .insertInto("operation_signals")
       .values({
         id: this.#ids.uuid(),
         operation_id: operationId,
         name,
         payload: JSON.stringify(payload),
+        position: (last?.position ?? 0) + 1,
         created_at: this.#clock.now(),
       })
       .execute();
@@ -90,29 +97,27 @@ export class OperationControl {
     t.notify(CONTROL_CHANNEL, operationId);
   }
 
-  /** Asks the operation to undo itself. Past its pivot the request has no effect. */
+  /**
+   * Asks the operation to undo itself. Once the first step past its pivot has started the request has no effect.
+   * Throws `notFound` once the operation has ended.
+   */
   async cancel(t: Tx, operationId: string): Promise<void> {
-    await this.#live(t, operationId);
+    const row = await this.#lockLive(t, operationId);
+    const due = row.state === "running" ? {} : { run_at: this.#clock.now() };
     await t
       .tables<OperationTables>()
       .updateTable("operations")
-      .set({ cancelled: 1, updated_at: this.#clock.now() })
+      .set({ cancelled: 1, ...due })
       .where("id", "=", operationId)
-      .execute();
-    await t
-      .tables<OperationTables>()
-      .updateTable("operations")
-      .set({ run_at: this.#clock.now() })
-      .where("id", "=", operationId)
-      .where("state", "in", ["ready", "waiting", "stuck"])
       .execute();
     t.notify(DUE_CHANNEL, "");
     t.notify(CONTROL_CHANNEL, operationId);
+    t.notify(CHANGED_CHANNEL, operationId);
   }
 
   /** Tries a stuck or pausing operation again at once. */
   async retryNow(t: Tx, operationId: string): Promise<void> {
-    const row = await this.#live(t, operationId);
+    const row = await this.#lockLive(t, operationId);
     if (row.state !== "stuck" && row.state !== "ready") {
       throw new CloudError(
         "conflict",
@@ -150,11 +155,17 @@ export class OperationControl {
     t.notify(CHANGED_CHANNEL, operationId);
   }
 
-  async #live(t: Tx, operationId: string): Promise<OperationRow> {
-    const row = await findOperation(t, operationId);
-    if (!row || FINAL_STATES.includes(row.state)) {
-      throw new CloudError("notFound", "operation.not_found", `No operation ${operationId} is under way.`);
-    }
+  /** The row as it is now, locked until the transaction ends: a runner that parks at the same time comes before or after. */
+  async #lockLive(t: Tx, operationId: string): Promise<OperationRow> {
+    const row = await t
+      .tables<OperationTables>()
+      .updateTable("operations")
+      .set({ updated_at: this.#clock.now() })
+      .where("id", "=", operationId)
+      .where("state", "not in", FINAL_STATES)
+      .returningAll()
+      .executeTakeFirst();
+    if (!row) throw new CloudError("notFound", "operation.not_found", `No operation ${operationId} is under way.`);
     return row;
   }
 
@@ -166,6 +177,7 @@ export class OperationControl {
       .where("id", "=", operationId)
       .execute();
     t.notify(DUE_CHANNEL, "");
+    t.notify(CHANGED_CHANNEL, operationId);
   }
 }
 

@@ -41,9 +41,12 @@ export interface EffectContext {
   /** Committed state, for reading only. */
   readonly read: Queries;
   readonly log: Logger;
-  /** Aborted when the operation was cancelled, fenced, or taken over by another runner. */
+  /**
+   * Aborted when the operation was cancelled, fenced, or taken over by another runner. A cancelled step is undone once
+   * it has returned, so anything awaited besides `call` has to heed it.
+   */
   readonly signal: AbortSignal;
-  /** Sends a command to a host's agent and waits for its result; see CommandCaller. */
+  /** Sends a command to a host's agent and waits for its result; see CommandCaller. Rejects as soon as `signal` is aborted. */
   readonly call: CommandCaller["call"];
   /** Percent of this step, 0–100, and facts for the resource's owner (byte counts). */
   progress(percent: number, detail?: Record<string, Json>): void;
@@ -55,7 +58,7 @@ export interface EffectContext {
   wait(options: { untilMs?: number; signals?: readonly string[]; percent?: number }): Wait;
 }
 
-/** Returned by an effect that has to wait. */
+/** Returned by an effect that has to wait, for a time, a signal, or whichever comes first. */
 export class Wait {
   readonly untilMs: number | null;
   readonly signals: readonly string[];
@@ -65,6 +68,8 @@ export class Wait {
     this.untilMs = options.untilMs ?? null;
     this.signals = options.signals ?? [];
     this.percent = options.percent ?? null;
+    if (this.untilMs === null && this.signals.length === 0)
+      throw new Error("a wait needs a time or a signal to end it");
   }
 }
 
@@ -87,7 +92,7 @@ export class Redo extends Error {
 }
 
 interface StepCommon<Input, Out> {
-  /** Skipped unless true. Decided once, when the step's turn comes; must depend on input and outputs only. */
+  /** Skipped unless true. Decided when the step's turn comes; must depend on input, memo and outputs only. */
   when?: (c: StepContext<Input, Out>) => boolean;
   /** Percent of the whole operation at the start and the end of this step. */
   span?: readonly [number, number];
@@ -110,7 +115,7 @@ export interface EffectStep<Input, Out, Result> extends StepCommon<Input, Out> {
   effect: (a: EffectContext, c: StepContext<Input, Out>) => Promise<Result | Wait>;
   /** Must cope with an effect that never began, and with one that was finished. Sees only the outputs of earlier steps. */
   undo?: (a: EffectContext, c: StepContext<Input, Out>) => Promise<void>;
-  /** A place among `max` that the operation must hold from this step to its end; waits for one, by priority. */
+  /** A place among `max` that the operation must hold from this step to its end or this step's undo; waits for one, by priority. */
   slot?: (c: StepContext<Input, Out>) => { key: string; max: number };
   /** What to do when a call fails with kind `unavailable`: tries before the step counts as failed. Default 5; after the pivot without end. */
   maxAttempts?: number;
@@ -193,7 +198,7 @@ export class OperationBuilder<Input, Out> {
     return new OperationBuilder(this.#name, this.#options, [...this.#steps, any], this.#pivoted);
   }
 
-  /** Past here the operation only goes forward: nothing is undone, calls are repeated until they succeed. */
+  /** Once a step past here has started, the operation only goes forward: nothing is undone, calls are repeated until they succeed. */
   pivot(): OperationBuilder<Input, Out> {
     return new OperationBuilder(this.#name, this.#options, this.#steps, true);
   }

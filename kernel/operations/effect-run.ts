@@ -1,9 +1,9 @@
 import type { Logger } from "../log/logger.ts";
 import type { Tx } from "../store/store.ts";
-import { CONTROL_CHANNEL, DUE_CHANNEL } from "./channels.ts";
+import type { CommandCaller } from "./command-caller.ts";
 import { type AnyStep, type EffectContext, type Json, type ReceivedSignal, Wait } from "./definition.ts";
-import { type ExecutionEnvironment, percentWithin } from "./environment.ts";
-import type { Journal } from "./journal.ts";
+import { type ExecutionEnvironment, percentPatch } from "./environment.ts";
+import { type Journal, LeaseLost } from "./journal.ts";
 import type { OperationTables } from "./tables.ts";
 
 interface Delivered extends ReceivedSignal {
@@ -22,8 +22,11 @@ export class EffectRun {
   readonly #journal: Journal;
   readonly #abort = new AbortController();
   readonly #delivered = new Map<string, Delivered>();
+  readonly #call: CommandCaller["call"];
   readonly #handlers = new Map<string, ((signal: ReceivedSignal) => void)[]>();
   readonly #asked = new Set<string>();
+  readonly #seen = new Set<string>();
+  #open = true;
   #progress: { percent: number; detail: Record<string, Json> | undefined } | undefined;
   #progressAt = 0;
   #writing: Promise<void> = Promise.resolve();
@@ -41,7 +44,7 @@ export class EffectRun {
     this.#journal = journal;
     this.step = step;
     this.phase = phase;
-    const call = env.callers.caller({
+    this.#call = env.callers.caller({
       operationId: journal.op.id,
       step: step.name,
       phase: `${phase}${journal.op.run}`,
@@ -55,7 +58,7 @@ export class EffectRun {
       read: env.store.read,
       log: options.log,
       signal: this.#abort.signal,
-      call,
+      call: (table, verb, input, to) => this.#untilAborted(() => this.#call(table, verb, input, to)),
       progress: (percent, detail) => this.#report(percent, detail),
       received: (name) => this.#received(name),
       onSignal: (name, fn) => this.#onSignal(name, fn),
@@ -63,18 +66,30 @@ export class EffectRun {
     };
   }
 
-  /** Runs the work; rejects at once when it is aborted, even if the work itself does not notice. */
+  /**
+   * Runs the work. Rejects when it was aborted: at once when the lease is gone, but after a cancel only when the work has
+   * returned, so that it never runs beside its own undo.
+   */
   async finish<T>(work: () => Promise<T>): Promise<T> {
     const { signal } = this.#abort;
-    const aborted = Promise.withResolvers<never>();
-    const onAbort = () => aborted.reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-    if (signal.aborted) onAbort();
     try {
-      return await Promise.race([aborted.promise, work()]);
+      signal.throwIfAborted();
+      const fenced = Promise.withResolvers<never>();
+      const onAbort = () => {
+        if (signal.reason instanceof LeaseLost) fenced.reject(signal.reason);
+      };
+      signal.addEventListener("abort", onAbort, { once: true });
+      try {
+        const result = await Promise.race([fenced.promise, work()]);
+        signal.throwIfAborted();
+        return result;
+      } catch (error) {
+        throw signal.aborted ? signal.reason : error;
+      } finally {
+        signal.removeEventListener("abort", onAbort);
+      }
     } finally {
-      signal.removeEventListener("abort", onAbort);
-      this.#progress = undefined;
+      this.#open = false;
       await this.#writing;
     }
   }
@@ -83,16 +98,25 @@ export class EffectRun {
     this.#abort.abort(reason);
   }
 
-  /** Stops calls that the work left behind. */
-  close(): void {
-    this.#progress = undefined;
+  async #untilAborted<T>(work: () => Promise<T>): Promise<T> {
+    const { signal } = this.#abort;
+    signal.throwIfAborted();
+    const aborted = Promise.withResolvers<never>();
+    const onAbort = () => aborted.reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    try {
+      return await Promise.race([aborted.promise, work()]);
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
   }
 
   deliver(signals: readonly Delivered[]): void {
+    if (!this.#open) return;
     for (const signal of signals) {
       if (this.#delivered.has(signal.id)) continue;
       this.#delivered.set(signal.id, signal);
-      for (const handler of this.#handlers.get(signal.name) ?? []) handler(signal);
+      for (const handler of this.#handlers.get(signal.name) ?? []) this.#hand(signal, handler);
     }
   }
 
@@ -102,42 +126,40 @@ export class EffectRun {
       await t.tables<OperationTables>().deleteFrom("operation_signals").where("id", "in", ids).execute();
   }
 
-  /** After parking: if one of the awaited signals is already there, the operation is due at once. */
-  async wakeIfSignalled(names: readonly string[]): Promise<void> {
-    if (names.length === 0) return;
-    const { op } = this.#journal;
-    await this.#env.store.tx(async (t) => {
-      const db = t.tables<OperationTables>();
-      const waiting = await db
-        .selectFrom("operation_signals")
-        .select("id")
-        .where("operation_id", "=", op.id)
-        .where("name", "in", names)
-        .execute();
-      if (!waiting.some((signal) => !this.#delivered.has(signal.id))) return;
-      await db
-        .updateTable("operations")
-        .set({ run_at: this.#env.clock.now(), state: "ready" })
-        .where("id", "=", op.id)
-        .where("state", "=", "waiting")
-        .execute();
-      t.notify(DUE_CHANNEL, "");
-      t.notify(CONTROL_CHANNEL, op.id);
-    });
+  /** True when a signal of these names is there that the step has not been told about. */
+  async hasUnseen(t: Tx, names: readonly string[]): Promise<boolean> {
+    if (names.length === 0) return false;
+    const present = await t
+      .tables<OperationTables>()
+      .selectFrom("operation_signals")
+      .select("id")
+      .where("operation_id", "=", this.#journal.op.id)
+      .where("name", "in", names)
+      .execute();
+    return present.some((signal) => !this.#seen.has(signal.id));
   }
 
+  /** Whoever is given the oldest knows that there may be more of that name. */
   #received(name: string): ReceivedSignal | undefined {
     this.#asked.add(name);
-    return [...this.#delivered.values()].find((s) => s.name === name);
+    const found = [...this.#delivered.values()].filter((s) => s.name === name);
+    for (const signal of found) this.#seen.add(signal.id);
+    return found[0];
   }
 
   #onSignal(name: string, fn: (signal: ReceivedSignal) => void): void {
     this.#asked.add(name);
     this.#handlers.set(name, [...(this.#handlers.get(name) ?? []), fn]);
-    for (const signal of this.#delivered.values()) if (signal.name === name) fn(signal);
+    for (const signal of this.#delivered.values()) if (signal.name === name) this.#hand(signal, fn);
+  }
+
+  #hand(signal: Delivered, fn: (signal: ReceivedSignal) => void): void {
+    this.#seen.add(signal.id);
+    fn(signal);
   }
 
   #report(percent: number, detail: Record<string, Json> | undefined): void {
+    if (!this.#open) return;
     this.#progress = { percent, detail };
     const now = this.#env.clock.now();
     if (now - this.#progressAt < PROGRESS_EVERY_MS && percent < 100) return;
@@ -148,11 +170,10 @@ export class EffectRun {
   /** Progress is a courtesy: it must never make the work fail, and a lost lease shows up at the next commit. */
   async #writeProgress(): Promise<void> {
     const progress = this.#progress;
-    if (!progress) return;
-    const percent = percentWithin(this.step, progress.percent);
+    if (!progress || !this.#open) return;
     const detail = progress.detail === undefined ? {} : { detail: JSON.stringify(progress.detail) };
     await this.#journal
-      .commit({ ...(this.step.common.span ? { percent } : {}), ...detail }, async () => {})
+      .commit({ ...percentPatch(this.step, progress.percent), ...detail }, async () => {})
       .catch(() => {});
   }
 }

@@ -15,8 +15,9 @@ export interface ExecutionEnvironment {
   readonly hook?: Hook | undefined;
 }
 
-/** Percent of the whole operation for a percentage of one step. */
-export function percentWithin(step: AnyStep, percent: number): number {
-  const [from, to] = step.common.span ?? [0, 0];
-  return from + ((to - from) * Math.max(0, Math.min(100, percent))) / 100;
+/** The operation's percent when `step` is at `percent` of its own; nothing for a step without a span. */
+export function percentPatch(step: AnyStep, percent: number): { percent?: number } {
+  if (!step.common.span) return {};
+  const [from, to] = step.common.span;
+  return { percent: from + ((to - from) * Math.max(0, Math.min(100, percent))) / 100 };
 }

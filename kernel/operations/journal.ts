@@ -21,6 +21,7 @@ export type OperationPatch = Partial<
     | "run"
     | "memo"
     | "fault"
+    | "trouble"
     | "step"
     | "percent"
     | "detail"
@@ -71,7 +72,10 @@ export class Journal {
     return out;
   }
 
-  /** One transaction that fails with LeaseLost unless this lease still holds. The in-memory copy follows the commit. */
+  /**
+   * One transaction that fails with LeaseLost unless this lease still holds. The in-memory copy follows the commit;
+   * `op.cancelled` is fresh inside `write` already, because the guard locks the row.
+   */
   async commit<T>(patch: OperationPatch, write: (t: Tx, steps: StepWriter) => Promise<T>): Promise<T> {
     const now = this.#clock.now();
     const writer = new StepWriter(this.op, now);
@@ -84,8 +88,10 @@ export class Journal {
         .where("id", "=", this.op.id)
         .where("epoch", "=", this.op.epoch)
         .where("state", "=", "running")
+        .returning("cancelled")
         .executeTakeFirst();
-      if (guarded.numUpdatedRows !== 1n) throw new LeaseLost();
+      if (!guarded) throw new LeaseLost();
+      this.op.cancelled = guarded.cancelled;
       const value = await write(t, writer);
       await writer.flush(t);
       if (patch.finished_at !== undefined && patch.finished_at !== null) await releaseSlots(t, this.op.id, now);
@@ -118,7 +124,7 @@ async function readControl(q: Queries, op: OperationRow) {
     .selectFrom("operation_signals")
     .select(["id", "name", "payload"])
     .where("operation_id", "=", op.id)
-    .orderBy("created_at")
+    .orderBy("position")
     .execute();
   return {
     owned: row !== undefined && row.epoch === op.epoch && row.state === "running",
@@ -169,7 +175,7 @@ export class StepWriter {
     this.rows.push({ ...this.#blank(step.name, position, none), state: "skipped", finished_at: this.#now });
   }
 
-  /** The step goes on being `started`, with the reason of its last failure. */
+  /** The step goes on being `started`, with the reason of its failure. */
   failed(row: StepRow, fault: PublicFault): void {
     this.rows.push({ ...row, fault: JSON.stringify(fault), finished_at: this.#now });
   }

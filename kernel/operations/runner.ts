@@ -1,4 +1,5 @@
 import type { Timer } from "../clock/clock.ts";
+import type { PublicFault } from "../errors/cloud-error.ts";
 import { errorFields } from "../log/logger.ts";
 import { nextNumber } from "../store/counters.ts";
 import type { Tx } from "../store/store.ts";
@@ -19,6 +20,14 @@ export interface RunnerOptions extends ExecutionEnvironment {
   readonly maxRunning?: number;
 }
 
+/** One operation that this process has in hand. */
+interface Running {
+  execution: Execution | undefined;
+  finished: Promise<void>;
+  /** Set when the runner stops before the execution exists. */
+  stopped: boolean;
+}
+
 const LEASE_MS = 30_000;
 const MAX_RUNNING = 1000;
 const CLAIM_AT_ONCE = 100;
@@ -30,13 +39,16 @@ const UNKNOWN_RECHECK_MS = 60_000;
 export class OperationRunner {
   readonly #options: RunnerOptions;
   readonly #byName: Map<string, AnyOperation>;
-  readonly #running = new Map<string, { execution: Execution | undefined; finished: Promise<void> }>();
+  readonly #running = new Map<string, Running>();
   readonly #leaseMs: number;
   readonly #unlisten: (() => void)[] = [];
-  #claiming: Promise<number> | undefined;
+  #claiming: Promise<void> | undefined;
   #claimAgain = false;
   #nap: Timer | undefined;
   #renewal: Timer | undefined;
+  #renewing: Promise<void> = Promise.resolve();
+  /** Ends the pause of `drain`. */
+  #kick = () => {};
   #started = false;
 
   constructor(options: RunnerOptions) {
@@ -64,7 +76,11 @@ export class OperationRunner {
     this.#nap?.cancel();
     this.#renewal?.cancel();
     await this.#claiming;
-    for (const { execution } of this.#running.values()) execution?.leaseLost();
+    await this.#renewing;
+    for (const running of this.#running.values()) {
+      running.stopped = true;
+      running.execution?.leaseLost();
+    }
     await Promise.all([...this.#running.values()].map((r) => r.finished));
     await this.#giveUpLeases();
   }
@@ -72,15 +88,22 @@ export class OperationRunner {
   /** For tests, instead of `start`: carries out everything that is due until nothing is. */
   async drain(): Promise<void> {
     const { store } = this.#options;
-    const unlisten = store.listen(CONTROL_CHANNEL, (id) => this.#control(id));
+    const unlisten = [
+      store.listen(DUE_CHANNEL, () => this.#kick()),
+      store.listen(CONTROL_CHANNEL, (id) => this.#control(id)),
+    ];
     try {
       for (;;) {
-        const claimed = await this.#claim();
+        const kicked = Promise.withResolvers<void>();
+        this.#kick = kicked.resolve;
+        const claimed = await this.#claim(this.#options.clock.now());
         if (claimed === 0 && this.#running.size === 0) return;
-        await Promise.race([...this.#running.values()].map((r) => r.finished));
+        if (this.#running.size > 0) {
+          await Promise.race([kicked.promise, ...[...this.#running.values()].map((r) => r.finished)]);
+        }
       }
     } finally {
-      unlisten();
+      for (const stop of unlisten) stop();
     }
   }
 
@@ -90,6 +113,7 @@ export class OperationRunner {
   }
 
   #wake(): void {
+    this.#kick();
     if (!this.#started) return;
     if (this.#claiming) {
       this.#claimAgain = true;
@@ -97,32 +121,32 @@ export class OperationRunner {
     }
     this.#claiming = this.#claimAll().finally(() => {
       this.#claiming = undefined;
+      if (this.#claimAgain) this.#wake();
     });
   }
 
-  async #claimAll(): Promise<number> {
-    let total = 0;
+  async #claimAll(): Promise<void> {
+    let now = this.#options.clock.now();
     try {
       do {
+        now = this.#options.clock.now();
         this.#claimAgain = false;
-        const claimed = await this.#claim();
-        total += claimed;
-        if (claimed === CLAIM_AT_ONCE) this.#claimAgain = true;
+        if ((await this.#claim(now)) === CLAIM_AT_ONCE) this.#claimAgain = true;
       } while (this.#claimAgain && this.#started);
     } catch (error) {
       this.#options.log.error(errorFields(error), "cannot claim operations");
     }
-    if (this.#started) await this.#takeNap();
-    return total;
+    if (this.#started) await this.#takeNap(now);
   }
 
-  async #takeNap(): Promise<void> {
+  /** Sleeps until something falls due. What was due at `now` is claimed, by us or another, or waits for room here. */
+  async #takeNap(now: number): Promise<void> {
     const { clock, store } = this.#options;
     const next = await store.read
       .tables<OperationTables>()
       .selectFrom("operations")
       .select((eb) => eb.fn.min("run_at").as("at"))
-      .where("run_at", "is not", null)
+      .where("run_at", ">", now)
       .executeTakeFirst()
       .catch(() => undefined);
     const wait = Math.min(LONGEST_NAP_MS, Math.max(5, (next?.at ?? Number.POSITIVE_INFINITY) - clock.now()));
@@ -130,11 +154,10 @@ export class OperationRunner {
     if (this.#started) this.#nap = clock.after(wait, () => this.#wake());
   }
 
-  async #claim(): Promise<number> {
-    const { store, clock, owner } = this.#options;
+  async #claim(now: number): Promise<number> {
+    const { store, owner } = this.#options;
     const room = Math.min(CLAIM_AT_ONCE, (this.#options.maxRunning ?? MAX_RUNNING) - this.#running.size);
     if (room <= 0) return 0;
-    const now = clock.now();
     const rows = await store.tx(async (t) => {
       const due = await this.#due(t, room, now);
       if (due.length === 0) return [];
@@ -163,17 +186,13 @@ export class OperationRunner {
       .orderBy("run_at")
       .orderBy("created_at")
       .limit(limit);
-    // What this process has in hand is never claimed again by itself, even when the lease ran out meanwhile.
-    if (this.#running.size > 0) query = query.where("id", "not in", [...this.#running.keys()]);
     if (this.#options.store.dialect === "postgres") query = query.forUpdate().skipLocked();
-    return (await query.execute()).map((row) => row.id);
+    // What this process has in hand is never claimed again by itself, even when the lease ran out meanwhile.
+    return (await query.execute()).map((row) => row.id).filter((id) => !this.#running.has(id));
   }
 
   #spawn(row: OperationRow): void {
-    const entry: { execution: Execution | undefined; finished: Promise<void> } = {
-      execution: undefined,
-      finished: Promise.resolve(),
-    };
+    const entry: Running = { execution: undefined, finished: Promise.resolve(), stopped: false };
     this.#running.set(row.id, entry);
     entry.finished = this.#carryOut(row, entry)
       .catch((error: unknown) => {
@@ -188,13 +207,14 @@ export class OperationRunner {
       });
   }
 
-  async #carryOut(row: OperationRow, entry: { execution: Execution | undefined }): Promise<void> {
+  async #carryOut(row: OperationRow, entry: Running): Promise<void> {
     const definition = this.#byName.get(row.name);
     if (!definition) {
       await this.#parkUnknown(row);
       return;
     }
     const journal = await Journal.open(this.#options.store, this.#options.clock, row);
+    if (entry.stopped) return;
     entry.execution = new Execution(this.#options, definition, journal);
     await entry.execution.run();
   }
@@ -202,15 +222,22 @@ export class OperationRunner {
   /** An operation of a newer or older program: kept, shown as stuck, left for a process that knows it. */
   async #parkUnknown(row: OperationRow): Promise<void> {
     this.#options.log.error({ operation: row.id, kind: row.name }, "this program does not know the operation");
-    await this.#options.store.tx((t) =>
-      t
+    const { clock, store } = this.#options;
+    await store.tx(async (t) => {
+      await t
         .tables<OperationTables>()
         .updateTable("operations")
-        .set({ state: "stuck", run_at: this.#options.clock.now() + UNKNOWN_RECHECK_MS })
+        .set({
+          state: "stuck",
+          trouble: JSON.stringify(unknownOperation(row.name)),
+          run_at: clock.now() + UNKNOWN_RECHECK_MS,
+        })
         .where("id", "=", row.id)
         .where("epoch", "=", row.epoch)
-        .execute(),
-    );
+        .where("state", "=", "running")
+        .execute();
+      t.notify(CHANGED_CHANNEL, row.id);
+    });
   }
 
   #control(id: string): void {
@@ -224,7 +251,7 @@ export class OperationRunner {
 
   #scheduleRenewal(): void {
     this.#renewal = this.#options.clock.after(this.#leaseMs / 3, () => {
-      this.#renew()
+      this.#renewing = this.#renew()
         .catch((error: unknown) => this.#options.log.error(errorFields(error), "cannot renew leases"))
         .finally(() => {
           if (this.#started) this.#scheduleRenewal();
@@ -232,35 +259,43 @@ export class OperationRunner {
     });
   }
 
-  /** Renews what is ours and alerts about what is late. */
+  /** Renews what is ours, lets go of what is not any more, and alerts about what is late. */
   async #renew(): Promise<void> {
-    const { store, clock, owner, log } = this.#options;
-    const now = clock.now();
-    const mine = [...this.#running.keys()];
-    await store.tx(async (t) => {
-      const db = t.tables<OperationTables>();
-      if (mine.length > 0) {
-        await db
-          .updateTable("operations")
-          .set({ run_at: now + this.#leaseMs })
-          .where("id", "in", mine)
-          .where("lease_owner", "=", owner)
-          .where("state", "=", "running")
-          .execute();
-      }
-      const late = await db
+    const { store, clock, owner } = this.#options;
+    const mine = [...this.#running];
+    const ids = mine.map(([id]) => id);
+    const renewed = await store.tx(async (t) => {
+      await this.#alertLate(t);
+      if (ids.length === 0) return [];
+      return await t
+        .tables<OperationTables>()
         .updateTable("operations")
-        .set({ late: 1 })
-        .where("late", "=", 0)
-        .where("finished_at", "is", null)
-        .where("deadline_at", "<", now)
-        .returning(["id", "name", "step"])
+        .set({ run_at: clock.now() + this.#leaseMs })
+        .where("id", "in", ids)
+        .where("lease_owner", "=", owner)
+        .where("state", "=", "running")
+        .returning("id")
         .execute();
-      for (const row of late) {
-        log.warn({ operation: row.id, kind: row.name, step: row.step }, "operation is past its deadline");
-        t.notify(CHANGED_CHANNEL, row.id);
-      }
     });
+    const held = new Set(renewed.map((row) => row.id));
+    await Promise.all(mine.map(([id, running]) => (held.has(id) ? undefined : running.execution?.controlChanged())));
+  }
+
+  /** Once per operation, by whichever runner is first. */
+  async #alertLate(t: Tx): Promise<void> {
+    const late = await t
+      .tables<OperationTables>()
+      .updateTable("operations")
+      .set({ late: 1 })
+      .where("late", "=", 0)
+      .where("finished_at", "is", null)
+      .where("deadline_at", "<", this.#options.clock.now())
+      .returning(["id", "name", "step"])
+      .execute();
+    for (const row of late) {
+      this.#options.log.warn({ operation: row.id, kind: row.name, step: row.step }, "operation is past its deadline");
+      t.notify(CHANGED_CHANNEL, row.id);
+    }
   }
 
   /** Where no other process can exist, leases of earlier processes are dead. */
@@ -279,14 +314,23 @@ export class OperationRunner {
 
   async #giveUpLeases(): Promise<void> {
     const { store, clock, owner } = this.#options;
-    await store.tx((t) =>
-      t
+    await store.tx(async (t) => {
+      await t
         .tables<OperationTables>()
         .updateTable("operations")
         .set({ run_at: clock.now(), state: "ready" })
         .where("state", "=", "running")
         .where("lease_owner", "=", owner)
-        .execute(),
-    );
+        .execute();
+      t.notify(DUE_CHANNEL, "");
+    });
   }
+}
+
+function unknownOperation(name: string): PublicFault {
+  return {
+    kind: "unavailable",
+    code: "operation.unknown",
+    message: `No running program knows the operation ${name}. Start the version that began it.`,
+  };
 }

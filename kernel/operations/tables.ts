@@ -27,7 +27,10 @@ export interface OperationTable {
   unwind_to: string | null;
   /** How often a Redo went back. */
   run: number;
+  /** Why it is being undone, or was. */
   fault: string | null;
+  /** Why its last try failed, while it pauses before the next or is stuck. */
+  trouble: string | null;
   cancelled: number;
   step: string | null;
   percent: number;
@@ -71,6 +74,8 @@ export interface SignalTable {
   operation_id: string;
   name: string;
   payload: string;
+  /** Order of arrival within the operation, from 1. */
+  position: number;
   created_at: number;
 }
 
@@ -81,11 +86,18 @@ export interface SlotTable {
   operation_id: string;
 }
 
+/** One row per key ever used: locking it orders takers and givers. */
+export interface SlotKeyTable {
+  slot_key: string;
+  turns: number;
+}
+
 export interface OperationTables {
   operations: OperationTable;
   operation_steps: StepTable;
   operation_signals: SignalTable;
   operation_slots: SlotTable;
+  operation_slot_keys: SlotKeyTable;
 }
 
 export const operationMigrations: readonly Migration[] = [
@@ -96,7 +108,7 @@ export const operationMigrations: readonly Migration[] = [
         id text PRIMARY KEY, name text NOT NULL, resource text NOT NULL, resource_id text NOT NULL,
         project_id text, user_id text, request_id text, parent_id text,
         input text NOT NULL, memo text NOT NULL, state text NOT NULL, direction text NOT NULL, unwind_to text,
-        run bigint NOT NULL, fault text, cancelled bigint NOT NULL, step text, percent double precision NOT NULL, detail text,
+        run bigint NOT NULL, fault text, trouble text, cancelled bigint NOT NULL, step text, percent double precision NOT NULL, detail text,
         priority bigint NOT NULL, run_at bigint, wait_signals text, wait_slot text, attempts bigint NOT NULL,
         lease_owner text, epoch bigint NOT NULL, deadline_at bigint NOT NULL, late bigint NOT NULL,
         created_at bigint NOT NULL, updated_at bigint NOT NULL, finished_at bigint)`,
@@ -104,6 +116,8 @@ export const operationMigrations: readonly Migration[] = [
       "CREATE INDEX operations_of_resource ON operations (resource_id, created_at)",
       "CREATE INDEX operations_by_age ON operations (created_at, id)",
       "CREATE INDEX operations_by_request ON operations (request_id)",
+      "CREATE INDEX operations_live_by_deadline ON operations (deadline_at) WHERE finished_at IS NULL",
+      "CREATE INDEX operations_of_project ON operations (project_id, created_at, id)",
       "CREATE INDEX operations_in_slot_queue ON operations (wait_slot) WHERE wait_slot IS NOT NULL",
       `CREATE TABLE operation_steps (
         operation_id text NOT NULL REFERENCES operations (id) ON DELETE CASCADE, run bigint NOT NULL, position bigint NOT NULL,
@@ -113,11 +127,13 @@ export const operationMigrations: readonly Migration[] = [
       "CREATE INDEX operation_steps_by_request ON operation_steps (request_id) WHERE request_id IS NOT NULL",
       `CREATE TABLE operation_signals (
         id text PRIMARY KEY, operation_id text NOT NULL REFERENCES operations (id) ON DELETE CASCADE,
-        name text NOT NULL, payload text NOT NULL, created_at bigint NOT NULL)`,
+        name text NOT NULL, payload text NOT NULL, position bigint NOT NULL, created_at bigint NOT NULL)`,
       "CREATE INDEX operation_signals_of ON operation_signals (operation_id)",
       `CREATE TABLE operation_slots (
         slot_key text NOT NULL, place bigint NOT NULL,
         operation_id text NOT NULL REFERENCES operations (id) ON DELETE CASCADE, PRIMARY KEY (slot_key, place))`,
+      "CREATE INDEX operation_slots_of ON operation_slots (operation_id)",
+      "CREATE TABLE operation_slot_keys (slot_key text PRIMARY KEY, turns bigint NOT NULL)",
     ],
   },
 ];

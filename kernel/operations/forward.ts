@@ -1,0 +1,222 @@
+import { CloudError, type PublicFault, publicFault } from "../errors/cloud-error.ts";
+import { errorFields } from "../log/logger.ts";
+import type { Tx } from "../store/store.ts";
+import { type AnyStep, Redo, type StepContext, Wait } from "./definition.ts";
+import type { EffectRun } from "./effect-run.ts";
+import { percentPatch } from "./environment.ts";
+import { cancelledError, type ExecutionScope, nothing, StepError, supplied } from "./execution-scope.ts";
+import type { EventFields, OperationPatch, StepWriter } from "./journal.ts";
+import { takeSlot } from "./slots.ts";
+import type { OperationTables, StepRow } from "./tables.ts";
+
+/** How long an operation waits for a slot before it looks again by itself; normally the slot's holder wakes it. */
+const SLOT_RECHECK_MS = 30_000;
+const DEFAULT_MAX_ATTEMPTS = 5;
+
+/** Carries out the steps that are not done yet, in order. */
+export class Forward {
+  readonly #scope: ExecutionScope;
+  /** Decided, and journaled with the next commit. */
+  #skipped: { step: AnyStep; position: number }[] = [];
+
+  constructor(scope: ExecutionScope) {
+    this.#scope = scope;
+  }
+
+  /** True when the operation has to be undone now; false when it has ended or was parked. */
+  async run(): Promise<boolean> {
+    const { journal, definition } = this.#scope;
+    for (const [position, step] of definition.steps.entries()) {
+      const row = journal.step(step.name);
+      if (row?.state === "done" || row?.state === "skipped") continue;
+      if (journal.op.cancelled === 1 && this.#canTurnBefore(step, position)) {
+        return await this.#turnBack(step, publicFault(cancelledError()));
+      }
+      try {
+        if (!(await this.#enter(step, position, row))) return false;
+      } catch (error) {
+        if (error instanceof StepError) return await this.#stepFailed(step, error.cause);
+        throw error;
+      }
+    }
+    if (journal.op.finished_at === null) await this.#commit(this.#scope.finished("done"), nothing);
+    return false;
+  }
+
+  /** The pivot is passed once a step behind it has started. */
+  #canTurnBefore(step: AnyStep, position: number): boolean {
+    if (!step.pivoted) return true;
+    const first = !this.#scope.definition.steps[position - 1]?.pivoted;
+    return first && this.#scope.journal.step(step.name)?.state !== "started";
+  }
+
+  /** False when the operation was parked. */
+  async #enter(step: AnyStep, position: number, row: StepRow | undefined): Promise<boolean> {
+    const context = this.#scope.context(this.#scope.journal.outputs({ undone: false }));
+    const wanted = row?.state === "started" || (await supplied(() => step.common.when?.(context) ?? true));
+    if (!wanted) {
+      this.#skipped.push({ step, position });
+      return true;
+    }
+    const last = position === this.#scope.definition.steps.length - 1;
+    const ending = last ? this.#scope.finished("done") : {};
+    if (step.kind === "tx") {
+      await this.#doTx(step, position, context, ending);
+      return true;
+    }
+    return await this.#doEffect(step, position, context, ending);
+  }
+
+  async #doTx(
+    step: AnyStep,
+    position: number,
+    context: StepContext<unknown, unknown>,
+    ending: OperationPatch,
+  ): Promise<void> {
+    await supplied(() => this.#scope.hook(step, "do", "before"));
+    const patch = { step: step.name, ...percentPatch(step, 100), attempts: 0, trouble: null, ...ending };
+    await this.#commitSupplied(patch, async (t, writer) => {
+      const output = await step.tx?.tx(t, context);
+      this.#scope.hook(step, "do", "worked");
+      writer.done(step, position, undefined, output, this.#event(step, context));
+    });
+    this.#scope.hook(step, "do", "journaled");
+  }
+
+  async #doEffect(
+    step: AnyStep,
+    position: number,
+    context: StepContext<unknown, unknown>,
+    ending: OperationPatch,
+  ): Promise<boolean> {
+    const { effect } = step;
+    if (!effect) throw new Error(`step ${step.name} has no effect`);
+    if (!(await this.#begin(step, position, context))) return false;
+    const { journal } = this.#scope;
+    const run = await this.#scope.openRun(step, "do", (journal.step(step.name)?.attempts ?? 1) - 1);
+    const result = await supplied(async () => {
+      this.#scope.hook(step, "do", "before");
+      const value = await run.finish(() => effect.effect(run.context, context));
+      this.#scope.hook(step, "do", "worked");
+      return value;
+    });
+    if (result instanceof Wait) {
+      await this.#park(step, result, run);
+      return false;
+    }
+    const patch = { attempts: 0, trouble: null, ...percentPatch(step, 100), ...ending };
+    await this.#commitSupplied(patch, async (t, writer) => {
+      await run.consumeSignals(t);
+      writer.done(step, position, journal.step(step.name), result, this.#event(step, context));
+    });
+    this.#scope.hook(step, "do", "journaled");
+    return true;
+  }
+
+  /** Journals the start; false when the step needs a slot and waits for it. */
+  async #begin(step: AnyStep, position: number, context: StepContext<unknown, unknown>): Promise<boolean> {
+    const { journal, env } = this.#scope;
+    const slot = await supplied(() => step.effect?.slot?.(context));
+    const span = step.common.span;
+    const arriving = span && journal.op.percent < span[0] ? percentPatch(step, 0) : {};
+    const patch = { step: step.name, ...arriving, wait_signals: null, wait_slot: null };
+    return await this.#commitSupplied(patch, async (t, writer) => {
+      if (!slot || (await takeSlot(t, journal.op.id, slot))) {
+        writer.begin(step, position, journal.step(step.name), this.#event(step, context));
+        return true;
+      }
+      await t
+        .tables<OperationTables>()
+        .updateTable("operations")
+        .set({ state: "waiting", run_at: env.clock.now() + SLOT_RECHECK_MS, wait_slot: slot.key })
+        .where("id", "=", journal.op.id)
+        .execute();
+      await this.#scope.noticeCancel(t, step);
+      return false;
+    });
+  }
+
+  /** A signal that arrived after the step's last look must not be slept over, nor a cancel. */
+  async #park(step: AnyStep, wait: Wait, run: EffectRun): Promise<void> {
+    const patch: OperationPatch = {
+      state: "waiting",
+      run_at: wait.untilMs,
+      wait_signals: JSON.stringify(wait.signals),
+      attempts: 0,
+      trouble: null,
+      ...(wait.percent === null ? {} : percentPatch(step, wait.percent)),
+    };
+    await this.#commit(patch, async (t) => {
+      if (await run.hasUnseen(t, wait.signals)) await this.#scope.makeDue(t);
+      else await this.#scope.noticeCancel(t, step);
+    });
+  }
+
+  async #stepFailed(step: AnyStep, error: unknown): Promise<boolean> {
+    const { journal, log } = this.#scope;
+    if (error instanceof Redo && !step.pivoted) {
+      log.info({ step: step.name, from: error.step, reason: error.fault.message }, "trying again from an earlier step");
+      const memo = JSON.stringify({ ...(JSON.parse(journal.op.memo) as object), ...error.memo });
+      return await this.#turnBack(step, error.fault, { unwind_to: error.step, memo });
+    }
+    const cancelled = journal.op.cancelled === 1;
+    const retryable = error instanceof CloudError && error.retryable;
+    const triesLeft = journal.op.attempts + 1 < (step.effect?.maxAttempts ?? DEFAULT_MAX_ATTEMPTS);
+    if (step.pivoted || (retryable && triesLeft && !cancelled)) {
+      await this.#scope.pause(step, error);
+      return false;
+    }
+    log[error instanceof CloudError ? "warn" : "error"](
+      { step: step.name, ...errorFields(error) },
+      "step failed; undoing",
+    );
+    return await this.#turnBack(step, publicFault(cancelled ? cancelledError() : error));
+  }
+
+  async #turnBack(step: AnyStep, fault: PublicFault, more: OperationPatch = {}): Promise<true> {
+    const row = this.#scope.journal.step(step.name);
+    const patch: OperationPatch = {
+      direction: "undo",
+      unwind_to: null,
+      fault: JSON.stringify(fault),
+      trouble: null,
+      attempts: 0,
+      step: step.name,
+      wait_signals: null,
+      wait_slot: null,
+      ...more,
+    };
+    await this.#commit(patch, async (_t, writer) => {
+      if (row?.state === "started") writer.failed(row, fault);
+    });
+    return true;
+  }
+
+  #event(step: AnyStep, context: StepContext<unknown, unknown>): EventFields {
+    const { event, eventHost, requestId } = step.common;
+    return {
+      event: event ?? null,
+      event_host: eventHost?.(context) ?? null,
+      request_id: requestId ? requestId(context) : this.#scope.journal.op.request_id,
+    };
+  }
+
+  async #commit<T>(patch: OperationPatch, write: Write<T>): Promise<T> {
+    return await this.#scope.commit(patch, this.#withSkips(write));
+  }
+
+  async #commitSupplied<T>(patch: OperationPatch, write: Write<T>): Promise<T> {
+    return await this.#scope.commitSupplied(patch, this.#withSkips(write));
+  }
+
+  #withSkips<T>(write: Write<T>): Write<T> {
+    const skipped = this.#skipped;
+    this.#skipped = [];
+    return async (t, writer) => {
+      for (const skip of skipped) writer.skipped(skip.step, skip.position);
+      return await write(t, writer);
+    };
+  }
+}
+
+type Write<T> = (t: Tx, writer: StepWriter) => Promise<T>;
