@@ -183,17 +183,27 @@ test("guests that die by themselves become events; consoles connect", async () =
   await t.fleet.settle();
   const remote = t.server.consoles.get("s1");
   assert.ok(remote);
-  t.clock.advance(100);
+  let text = "";
+  let ended = false;
+  remote.on("data", (chunk: Buffer) => {
+    text += chunk.toString();
+  });
+  remote.on("end", () => {
+    ended = true;
+  });
+  t.clock.advance(300);
+  remote.write("hello\n");
   await t.fleet.settle();
-  assert.equal(remote.destroyed, false);
+  assert.match(text, /tick 1\r\ntick 2\r\ntick 3\r\nhello\n/);
   t.world.crashGuest("a", serverId);
   await t.fleet.settle();
   assert.deepEqual(
     t.server.events.map(({ service, kind, subject }) => [service, kind, subject]),
     [["compute", "died", serverId]],
   );
-  await t.fleet.close();
+  t.clock.advance(100);
   await t.fleet.settle();
-  assert.equal(remote.destroyed, true);
+  assert.equal(ended, true);
+  await t.fleet.close();
   assert.equal(t.clock.pendingTimers, 0);
 });

@@ -1,4 +1,4 @@
-import { PassThrough } from "node:stream";
+import { type Duplex, duplexPair } from "node:stream";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import type { AgentEvent, Command, CommandProgress, CommandResult, PollRequest } from "../../protocol/envelope.ts";
 import type { InProcessServer } from "../in-process-link.ts";
@@ -17,7 +17,8 @@ export class SmallServer implements InProcessServer {
   readonly progress: CommandProgress[] = [];
   readonly events: AgentEvent[] = [];
   readonly images = new Map<string, Uint8Array[]>();
-  readonly consoles = new Map<string, PassThrough>();
+  /** The server's end of each console session. */
+  readonly consoles = new Map<string, Duplex>();
   /** While true, nothing gets through. */
   away = false;
   readonly #hosts = new Map<string, HostState>();
@@ -98,9 +99,9 @@ export class SmallServer implements InProcessServer {
   }
 
   async openConsole(_host: string, sessionId: string) {
-    const stream = new PassThrough();
-    this.consoles.set(sessionId, stream);
-    return stream;
+    const [here, there] = duplexPair();
+    this.consoles.set(sessionId, here);
+    return there;
   }
 
   #requirePresence(): void {
