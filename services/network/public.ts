@@ -50,8 +50,8 @@ export type ServerAddresses = Readonly<Record<string, readonly ServerAddress[]>>
  * What Compute needs of networks. Functions with a transaction change nothing outside it.
  *
  * Bad references are `invalid` errors (`network.network_not_found`, `network.port_not_found`,
- * `network.security_group_not_found`, `network.no_fixed_address`, `network.invalid_ip_for_network`, …); `conflict` are
- * `network.ambiguous`, `network.port_in_use` and `network.ip_address_in_use`; `overQuota` is `network.over_quota`.
+ * `network.security_group_not_found`, `network.requires_subnet`, `network.none_available`, `network.invalid_ip_for_network`, …); `conflict` are
+ * `network.ambiguous`, `network.port_in_use` and `network.ip_address_already_allocated`, `network.ip_address_generation_failure`; `overQuota` is `network.over_quota`.
  */
 export interface NetworkPublic {
   /** Ports for a new server, in the order of the request. All or none. */

@@ -119,6 +119,8 @@ export interface NetworkTables {
   security_group_rules: SecurityGroupRuleTable;
   port_security_groups: { port_id: string; security_group_id: string };
   network_quotas: { project_id: string; resource: string; hard_limit: number };
+  /** A row per project that creates: whoever counts holds its lock. */
+  network_quota_locks: { project_id: string };
   network_tags: { resource_id: string; tag: string };
 }
 
@@ -168,6 +170,7 @@ export const networkMigrations: readonly Migration[] = [
       "CREATE INDEX ports_of_security_group ON port_security_groups (security_group_id)",
       `CREATE TABLE network_quotas (
         project_id text NOT NULL, resource text NOT NULL, hard_limit bigint NOT NULL, PRIMARY KEY (project_id, resource))`,
+      "CREATE TABLE network_quota_locks (project_id text PRIMARY KEY)",
       "CREATE TABLE network_tags (resource_id text NOT NULL, tag text NOT NULL, PRIMARY KEY (resource_id, tag))",
     ],
   },
