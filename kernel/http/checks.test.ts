@@ -39,7 +39,9 @@ describe("the order of the checks decides which error wins", () => {
   });
 
   it("401: an unknown token", async () => {
-    assert.equal((await ask({ method: "GET", url: "/compute/v2.1/servers", headers: tokens("no") })).status, 401);
+    const reply = await ask({ method: "GET", url: "/compute/v2.1/servers", headers: tokens("no") });
+    assert.equal(reply.status, 401);
+    assert.equal(JSON.parse(reply.text).error.code, 401);
   });
 
   it("401 before 404 on a path that is not routed, then the framework's 404", async () => {

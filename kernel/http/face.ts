@@ -14,6 +14,8 @@ export interface Face extends MountPoint {
   readonly project: ProjectPathRule;
   readonly contentType: ContentTypeRule;
   readonly errors: ErrorRule;
+  /** `remove`: keys that a closed schema does not know are dropped instead of refused (Compute's legacy alias). */
+  readonly unknownBodyKeys?: "remove";
   /** Response headers that carry the request id. */
   readonly requestIdHeaders: readonly string[];
   /** Field values of `Vary` besides those of the microversion. */
@@ -75,7 +77,7 @@ export interface ErrorRule {
   readonly render: ErrorRenderer;
   /** Differences from `DEFAULT_STATUS`. */
   readonly status?: Partial<Record<ErrorKind, number>>;
-  /** A path that no route matches. */
+  /** A path that no route matches, or (405) not with this method. */
   readonly unrouted: ErrorRenderer;
   /** True: an unrouted path without a valid token is 401 before it is 404. */
   readonly unroutedNeedsToken: boolean;

@@ -1,8 +1,9 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { CloudError } from "../errors/cloud-error.ts";
+import { authenticateToken } from "./authenticate.ts";
 import { allowOrigin, answerPreflight } from "./cors.ts";
 import type { FaceRuntime } from "./face-runtime.ts";
-import { requestError, unauthenticated, unrouted } from "./http-errors.ts";
+import { requestError, unrouted } from "./http-errors.ts";
 import type { PipelineSettings } from "./pipeline.ts";
 import { pathOf, ServerRequest } from "./server-request.ts";
 import { versionPrefix } from "./urls.ts";
@@ -39,8 +40,7 @@ export class Fallback {
         return;
       }
       if (face.errors.unroutedNeedsToken && under(path, versionPrefix(face))) {
-        if (request.token === "") throw unauthenticated();
-        await this.#settings.authenticator.authenticate(request.token);
+        await authenticateToken(this.#settings.authenticator, request.token);
       }
       throw unrouted();
     } catch (error) {

@@ -42,8 +42,10 @@ export const methodNotAllowed = (): CloudError =>
 export const requestError = (httpStatus: number, cause: unknown): CloudError =>
   new CloudError("invalid", "http.request", "The request could not be understood.", { httpStatus, cause });
 
-export const unauthenticated = (): CloudError =>
-  new CloudError("unauthenticated", "http.unauthenticated", "The request you have made requires authentication.");
+export const unauthenticated = (cause?: unknown): CloudError =>
+  new CloudError("unauthenticated", "http.unauthenticated", "The request you have made requires authentication.", {
+    cause,
+  });
 
 export const malformedProject = (status: number): CloudError =>
   new CloudError(status === 403 ? "forbidden" : "invalid", "http.project", "Malformed request URL: project mismatch.", {

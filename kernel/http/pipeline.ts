@@ -3,11 +3,11 @@ import type { TSchema } from "typebox";
 import type { Clock } from "../clock/clock.ts";
 import { CloudError } from "../errors/cloud-error.ts";
 import { inRange } from "./api-version.ts";
-import { bearer } from "./bearer.ts";
+import { authenticateAgent, authenticateToken } from "./authenticate.ts";
 import { readJson } from "./body.ts";
 import type { CorsSettings } from "./cors.ts";
 import type { FaceRuntime } from "./face-runtime.ts";
-import { badRequest, malformedProject, notFound, requestError, tooLarge, unauthenticated } from "./http-errors.ts";
+import { badRequest, malformedProject, notFound, requestError, tooLarge } from "./http-errors.ts";
 import { QueryReader } from "./query.ts";
 import type { AgentAuthenticator, Authenticator } from "./request.ts";
 import type { Responder } from "./responder.ts";
@@ -22,6 +22,8 @@ export interface PipelineSettings extends RequestSettings {
   readonly authenticator: Authenticator;
   readonly agentAuthenticator?: AgentAuthenticator | undefined;
   readonly validator: Validator;
+  /** Removes what schemas do not know, for faces that want that. */
+  readonly lenientValidator: Validator;
   readonly responder: Responder;
   readonly cors: CorsSettings;
 }
@@ -35,6 +37,7 @@ export class Pipeline {
   readonly #routes: readonly Route[];
   readonly #first: Route;
   readonly #settings: PipelineSettings;
+  readonly #bodyValidator: Validator;
   readonly #queryReaders = new Map<TSchema, QueryReader>();
 
   constructor(runtime: FaceRuntime, routes: readonly [Route, ...Route[]], settings: PipelineSettings) {
@@ -42,6 +45,7 @@ export class Pipeline {
     this.#routes = routes;
     this.#first = routes[0];
     this.#settings = settings;
+    this.#bodyValidator = runtime.face.unknownBodyKeys === "remove" ? settings.lenientValidator : settings.validator;
   }
 
   async serve(raw: FastifyRequest, reply: FastifyReply): Promise<void> {
@@ -73,24 +77,18 @@ export class Pipeline {
       case "none":
         return;
       case "token":
-        if (request.token === "") throw unauthenticated();
-        request.credentials = await this.#settings.authenticator.authenticate(request.token);
+        request.credentials = await authenticateToken(this.#settings.authenticator, request.token);
         return;
       case "agent":
-        request.agentIdentity = await this.#authenticateAgent(request);
+        request.agentIdentity = await authenticateAgent(
+          this.#settings.agentAuthenticator,
+          request.headers.authorization,
+        );
     }
-  }
-
-  #authenticateAgent(request: ServerRequest) {
-    const credential = bearer(request.headers.authorization);
-    const { agentAuthenticator } = this.#settings;
-    if (!agentAuthenticator || credential === undefined) throw unauthenticated();
-    return agentAuthenticator.authenticateAgent(credential);
   }
 
   async #run(request: ServerRequest, raw: FastifyRequest): Promise<ApiResponse> {
     const { face, negotiator } = this.#runtime;
-    const { validator } = this.#settings;
     if (raw.raw.url?.includes("%00")) throw badRequest("http.url", "The URL holds a NUL character.");
     const versioned = this.#first.at === "version";
     if (versioned) request.version = negotiator.negotiate(request.headers);
@@ -107,7 +105,7 @@ export class Pipeline {
     const schema = schemaFor(endpoint.body, request);
     if (schema) {
       if (request.body === undefined) throw badRequest("http.noBody", "The request needs a JSON body.");
-      validator.validate(schema, request.body, "key" in endpoint ? String(endpoint.key) : "");
+      this.#bodyValidator.validate(schema, request.body, "key" in endpoint ? String(endpoint.key) : "");
     }
     const result = (await endpoint.handler(request as never)) ?? {};
     const status = result.status ?? endpoint.success;

@@ -15,7 +15,9 @@ export class QueryReader {
   readonly #known: ReadonlyMap<string, Known>;
 
   constructor(schema: TSchema) {
-    this.#known = new Map(Object.entries(propertiesOf(schema)).map(([name, property]) => [name, knownOf(property)]));
+    this.#known = new Map(
+      Object.entries(propertiesOf(schema as JsonSchema)).map(([name, property]) => [name, knownOf(property)]),
+    );
   }
 
   /** Keys outside the schema are dropped, or refused with 400 when `strict`. Of a repeated single value the last counts. */
@@ -41,10 +43,12 @@ interface JsonSchema {
   readonly type?: string;
   readonly properties?: Record<string, JsonSchema>;
   readonly items?: JsonSchema;
+  readonly anyOf?: readonly JsonSchema[];
+  readonly allOf?: readonly JsonSchema[];
 }
 
-function propertiesOf(schema: TSchema): Record<string, JsonSchema> {
-  return (schema as JsonSchema).properties ?? {};
+function propertiesOf(schema: JsonSchema): Record<string, JsonSchema> {
+  return Object.assign({}, ...(schema.allOf ?? []).map(propertiesOf), schema.properties);
 }
 
 function knownOf(property: JsonSchema): Known {
@@ -54,6 +58,10 @@ function knownOf(property: JsonSchema): Known {
 
 /** A text that does not convert stays as it is, so that the schema refuses it with its own message. */
 function converterOf(property: JsonSchema): Convert {
+  if (property.anyOf) {
+    const converters = property.anyOf.map(converterOf);
+    return (text) => converters.map((each) => each(text)).find((value) => typeof value !== "string") ?? text;
+  }
   switch (property.type) {
     case "integer":
       return (text) => (/^\s*[+-]?\d{1,15}\s*$/.test(text) ? Number(text) : text);

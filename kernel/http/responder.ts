@@ -78,7 +78,7 @@ export class Responder {
       const uri = baseUrl(request.headers, this.#settings.baseUrl) + this.#settings.identityPath;
       response.setHeader("WWW-Authenticate", `Keystone uri="${uri}"`);
     }
-    if (fault.status === 413) response.setHeader("Connection", "close");
+    if (fault.status === 413 || request.readsOwnBody) response.setHeader("Connection", "close");
     const retryAfter = fault.fields.retryAfter;
     if (retryAfter !== undefined) response.setHeader("Retry-After", String(retryAfter));
     this.#write(request, response, rendered.body, rendered.contentType);
@@ -110,18 +110,25 @@ export class Responder {
     response.end(body);
   }
 
-  /** The stream ends with the client, and the client's answer breaks off with the stream. */
+  /** The stream ends with the client, and the client's answer breaks off where the stream does. */
   #stream(request: ServerRequest, response: ServerResponse, body: Readable): void {
-    response.once("close", () => body.destroy());
-    body.once("error", (error) => {
-      this.#report(request, error);
-      response.destroy();
-    });
     if (request.method === "HEAD") {
       body.destroy();
       response.end();
       return;
     }
+    const { socket } = response;
+    response.once("close", () => {
+      body.destroy();
+      if (this.#settings.closing.aborted) socket?.end();
+    });
+    body.once("close", () => {
+      if (!body.readableEnded) response.destroy();
+    });
+    body.once("error", (error) => {
+      this.#report(request, error);
+      response.destroy();
+    });
     response.flushHeaders();
     body.pipe(response);
   }
@@ -141,7 +148,7 @@ function rendererFor(runtime: FaceRuntime, error: unknown): ErrorRenderer {
   const { face } = runtime;
   if (!(error instanceof CloudError)) return face.errors.render;
   if (error.code === "http.unauthenticated") return errorEnvelope;
-  if (error.code === "http.unrouted") return face.errors.unrouted;
+  if (error.code === "http.unrouted" || error.code === "http.method") return face.errors.unrouted;
   if (error.code === "http.project" && face.project.mismatchBare) return frameworkEnvelope;
   return face.errors.render;
 }

@@ -79,6 +79,11 @@ export class ServerRequest implements ApiRequest {
     return this.#request.raw;
   }
 
+  /** True when the handler was to read the body, so that a refusal leaves it unread. */
+  get readsOwnBody(): boolean {
+    return this.endpoint !== undefined && "rawBody" in this.endpoint && this.endpoint.rawBody === true;
+  }
+
   get token(): string {
     const token = this.#request.raw.headers["x-auth-token"];
     return typeof token === "string" ? token : "";

@@ -56,12 +56,14 @@ export interface HttpServer {
   /** Resolves to the address in use: `http://127.0.0.1:5000`. */
   listen(address: { host: string; port: number }): Promise<string>;
   /** A request without a socket. */
-  inject(options: InjectOptions): Promise<LightMyRequestResponse>;
+  inject(options: InjectOptions | string): Promise<LightMyRequestResponse>;
   /** Stops accepting, finishes what is in flight, and cuts what is left after `graceMs`. */
   close(graceMs?: number): Promise<void>;
 }
 
 const KEEP_ALIVE_MS = 75_000;
+/** For sending a whole request: image uploads take their time. */
+const REQUEST_TIMEOUT_MS = 3_600_000;
 const DEFAULT_GRACE_MS = 10_000;
 
 /** Builds the server of all faces, with `/healthz` and `/metrics`. Nothing listens until `listen`; `inject` works at once. */
@@ -135,11 +137,12 @@ function pipelineSettings(options: HttpServerOptions, metrics: Metrics, closing:
     authenticator: options.authenticator,
     agentAuthenticator: options.agentAuthenticator,
     validator: new Validator(),
+    lenientValidator: new Validator({ removeUnknown: true }),
     responder: new Responder({ clock, log, baseUrl, cors, closing, observer, identityPath: options.identityPath }),
   };
 }
 
 function listener(tls: HttpServerOptions["tls"], handler: RequestListener) {
-  const settings = { keepAliveTimeout: KEEP_ALIVE_MS };
+  const settings = { keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: REQUEST_TIMEOUT_MS };
   return tls ? createTlsServer({ ...settings, ...tls }, handler) : createServer(settings, handler);
 }

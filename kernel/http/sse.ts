@@ -12,17 +12,42 @@ export interface ServerEvent {
 
 /**
  * An answer that stays open and sends events as they come. It ends with the source, with the client, or when the server
- * shuts down; the source must end soon after `request.signal` or `request.closing` is aborted.
+ * shuts down; a source that waits should itself give up when `request.signal` or `request.closing` is aborted.
  */
-export function eventStream(request: ApiRequest<never, never>, events: AsyncIterable<ServerEvent>): ApiResponse {
-  const stream = Readable.from(texts(events), { objectMode: false });
-  request.closing.addEventListener("abort", () => stream.destroy(), { once: true });
+export function eventStream(
+  request: Pick<ApiRequest, "signal" | "closing">,
+  events: AsyncIterable<ServerEvent>,
+): ApiResponse {
+  const over = AbortSignal.any([request.signal, request.closing]);
+  const stream = Readable.from(texts(events[Symbol.asyncIterator](), over), { objectMode: false });
   return { raw: stream, contentType: "text/event-stream", headers: { "Cache-Control": "no-store" } };
 }
 
-async function* texts(events: AsyncIterable<ServerEvent>): AsyncGenerator<string> {
-  yield ": open\n\n";
-  for await (const event of events) yield eventText(event);
+async function* texts(events: AsyncIterator<ServerEvent>, over: AbortSignal): AsyncGenerator<string> {
+  try {
+    yield ": open\n\n";
+    for (let next = await nextUnless(over, events); next && !next.done; next = await nextUnless(over, events)) {
+      yield eventText(next.value);
+    }
+  } finally {
+    events.return?.().catch(() => undefined);
+  }
+}
+
+/** The next event, or undefined as soon as it is over. */
+function nextUnless(
+  over: AbortSignal,
+  events: AsyncIterator<ServerEvent>,
+): Promise<IteratorResult<ServerEvent> | undefined> {
+  const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<ServerEvent> | undefined>();
+  const stop = () => resolve(undefined);
+  if (over.aborted) stop();
+  else over.addEventListener("abort", stop, { once: true });
+  events
+    .next()
+    .then(resolve, reject)
+    .finally(() => over.removeEventListener("abort", stop));
+  return promise;
 }
 
 function eventText({ id, event, data }: ServerEvent): string {

@@ -53,7 +53,7 @@ const people: Readonly<Record<string, readonly string[]>> = { [READER]: ["reader
 export const exampleAuthenticator: Authenticator = {
   async authenticate(token): Promise<Credentials> {
     const roles = people[token];
-    if (!roles) throw new CloudError("unauthenticated", "http.unauthenticated", "The token is not valid.");
+    if (!roles) throw new CloudError("unauthenticated", "identity.badToken", "The token is not valid.");
     return { userId: `user-${token}`, projectId: PROJECT, domainId: null, systemScope: null, roles };
   },
 };

@@ -4,10 +4,15 @@ import { CloudError } from "../errors/cloud-error.ts";
 import { isUuidLike } from "../ids/ids.ts";
 import { parseDateTime } from "./schemas.ts";
 
-/** Compiles schemas on first use and keeps them; one per server. Nothing is coerced, defaulted or removed. */
+/** Compiles schemas on first use and keeps them. Nothing is coerced or defaulted. */
 export class Validator {
-  readonly #ajv = createAjv();
+  readonly #ajv: Ajv;
   readonly #compiled = new WeakMap<TSchema, ValidateFunction>();
+
+  /** `removeUnknown`: what closed objects do not know is removed from the value instead of refused. */
+  constructor(options: { removeUnknown?: boolean } = {}) {
+    this.#ajv = createAjv(options.removeUnknown ?? false);
+  }
 
   /** Throws `CloudError("invalid", "http.schema")` naming attribute, value and constraint. `at` stands before the attribute. */
   validate(schema: TSchema, value: unknown, at = ""): void {
@@ -20,8 +25,8 @@ export class Validator {
   }
 }
 
-function createAjv(): Ajv {
-  const ajv = new Ajv({ strict: false, verbose: true, unicodeRegExp: true });
+function createAjv(removeAdditional: boolean): Ajv {
+  const ajv = new Ajv({ strict: false, verbose: true, unicodeRegExp: true, removeAdditional });
   ajv.addFormat("name", (text: string) => text.trim().length > 0 && isPrintable(text));
   ajv.addFormat("trimmed-name", (text: string) => text.trim() === text && text.length > 0 && isPrintable(text));
   ajv.addFormat("printable", isPrintable);

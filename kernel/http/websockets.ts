@@ -4,9 +4,9 @@ import { type WebSocket, WebSocketServer } from "ws";
 import { CloudError } from "../errors/cloud-error.ts";
 import type { IdSource } from "../ids/ids.ts";
 import { errorFields, type Logger } from "../log/logger.ts";
-import { bearer } from "./bearer.ts";
+import { authenticateAgent } from "./authenticate.ts";
 import { DEFAULT_STATUS } from "./face.ts";
-import { notFound, unauthenticated } from "./http-errors.ts";
+import { notFound } from "./http-errors.ts";
 import type { Metrics } from "./metrics.ts";
 import type { AgentAuthenticator, AgentIdentity } from "./request.ts";
 import { pathOf } from "./server-request.ts";
@@ -65,7 +65,10 @@ export class WebSockets {
     socket.on("error", gone);
     try {
       const { route, params } = this.#find(pathOf(request.url ?? "/"));
-      const agent = route.auth === "agent" ? await this.#agent(request) : null;
+      const agent =
+        route.auth === "agent"
+          ? await authenticateAgent(this.#settings.agentAuthenticator, request.headers.authorization)
+          : null;
       const serve = await route.accept({
         param: (name) => params[name] ?? "",
         query: new URL(request.url ?? "/", "http://localhost").searchParams,
@@ -103,13 +106,6 @@ export class WebSockets {
       if (params) return { route, params };
     }
     throw notFound();
-  }
-
-  #agent(request: IncomingMessage): Promise<AgentIdentity> {
-    const credential = bearer(request.headers.authorization);
-    const { agentAuthenticator } = this.#settings;
-    if (!agentAuthenticator || credential === undefined) throw unauthenticated();
-    return agentAuthenticator.authenticateAgent(credential);
   }
 
   #refuse(socket: Duplex, error: unknown, requestId: string): void {
