@@ -2,6 +2,7 @@ import type { Selectable } from "kysely";
 import type { Migration } from "../../../kernel/store/migrate.ts";
 import type { MigrationStatus, MigrationType } from "../domain/migration-state.ts";
 import type { PowerState, TaskState, VmState } from "../domain/server-state.ts";
+import { serverGroupMigration } from "./group-tables.ts";
 
 export interface ServerTable {
   id: string;
@@ -35,6 +36,9 @@ export interface ServerTable {
   user_data: string | null;
   config_drive: number;
   disk_config: string;
+  /** Addresses that the owner announces; the cloud does nothing with them. */
+  access_ipv4: string | null;
+  access_ipv6: string | null;
   reservation_id: string;
   launch_index: number;
   locked: number;
@@ -208,7 +212,7 @@ export const computeMigrations: readonly Migration[] = [
         flavor text NOT NULL, image_id text NOT NULL, image_properties text NOT NULL, storage text NOT NULL, requested_zone text, zone text,
         key_name text, public_key text, metadata text NOT NULL, tags text NOT NULL, scheduler_hints text NOT NULL,
         security_groups text NOT NULL, user_data text, config_drive bigint NOT NULL, disk_config text NOT NULL,
-        reservation_id text NOT NULL, launch_index bigint NOT NULL, locked bigint NOT NULL, locked_by_admin bigint NOT NULL,
+        access_ipv4 text, access_ipv6 text, reservation_id text NOT NULL, launch_index bigint NOT NULL, locked bigint NOT NULL, locked_by_admin bigint NOT NULL,
         locked_reason text, fault text, created_at bigint NOT NULL, updated_at bigint NOT NULL, launched_at bigint, deleted_at bigint)`,
       "CREATE INDEX servers_of_project ON servers (project_id, created_at, id) WHERE deleted_at IS NULL",
       "CREATE INDEX servers_by_age ON servers (created_at, id) WHERE deleted_at IS NULL",
@@ -248,4 +252,5 @@ export const computeMigrations: readonly Migration[] = [
       "CREATE TABLE console_tokens (token_hash text PRIMARY KEY, server_id text NOT NULL, type text NOT NULL, expires_at bigint NOT NULL)",
     ],
   },
+  serverGroupMigration,
 ];
