@@ -2,7 +2,6 @@
 export interface ComputeSettings {
   /** Automatic confirm of a resize or cold migration; 0 is off. */
   readonly resizeConfirmWindowMs: number;
-  readonly allowResizeToSameHost: boolean;
   /** Further hosts to try for a live migration; −1 without limit. */
   readonly migrateMaxRetries: number;
   /** Hosts to try for a build, a resize or a cold migration. */
@@ -32,7 +31,6 @@ export interface ComputeSettings {
 
 export const defaultComputeSettings: ComputeSettings = {
   resizeConfirmWindowMs: 0,
-  allowResizeToSameHost: false,
   migrateMaxRetries: -1,
   schedulerMaxAttempts: 3,
   maxConcurrentLiveMigrations: 1,

@@ -1,0 +1,83 @@
+import { liveOperations } from "../../../kernel/operations/control.ts";
+import type { AnyOperation, Operation } from "../../../kernel/operations/definition.ts";
+import type { Tx } from "../../../kernel/store/store.ts";
+import type { ComputeDependencies } from "../dependencies.ts";
+import { allocationsOf } from "../store/allocations.ts";
+import type { ServerRow } from "../store/tables.ts";
+import { type CleanupInput, cleanupOperation, startCleanup } from "./cleanup.ts";
+import { type CreateServerInput, createServerOperation } from "./create-server.ts";
+import { type DeleteServerInput, deleteServerOperation } from "./delete-server.ts";
+import { type EvacuateInput, evacuateServerOperation } from "./evacuate-server.ts";
+import { type LiveMigrateInput, liveMigrateServerOperation } from "./live-migrate-server.ts";
+import {
+  injectNetworkInfoOperation,
+  resetNetworkOperation,
+  type ServerOnly,
+  syncInterfacesOperation,
+} from "./network-info.ts";
+import { type PowerAction, type PowerInput, powerOperation } from "./power.ts";
+import { type ResizeInput, resizeServerOperation } from "./resize-server.ts";
+
+/** Every operation of the service, made once with what they work with. */
+export interface ComputeOperations {
+  readonly create: Operation<CreateServerInput>;
+  readonly delete: Operation<DeleteServerInput>;
+  readonly power: Readonly<Record<PowerAction, Operation<PowerInput>>>;
+  readonly resize: Operation<ResizeInput>;
+  readonly liveMigrate: Operation<LiveMigrateInput>;
+  readonly evacuate: Operation<EvacuateInput>;
+  readonly injectNetworkInfo: Operation<ServerOnly>;
+  readonly resetNetwork: Operation<ServerOnly>;
+  readonly syncInterfaces: Operation<ServerOnly>;
+  readonly cleanup: Operation<CleanupInput>;
+}
+
+export function computeOperations(deps: ComputeDependencies): ComputeOperations {
+  const cleanup = cleanupOperation(deps);
+  return {
+    create: createServerOperation(deps, cleanup),
+    delete: deleteServerOperation(deps, cleanup),
+    power: {
+      start: powerOperation(deps, "start"),
+      stop: powerOperation(deps, "stop"),
+      reboot: powerOperation(deps, "reboot"),
+      pause: powerOperation(deps, "pause"),
+      unpause: powerOperation(deps, "unpause"),
+    },
+    resize: resizeServerOperation(deps, cleanup),
+    liveMigrate: liveMigrateServerOperation(deps, cleanup),
+    evacuate: evacuateServerOperation(deps, cleanup),
+    injectNetworkInfo: injectNetworkInfoOperation(deps),
+    resetNetwork: resetNetworkOperation(deps),
+    syncInterfaces: syncInterfacesOperation(deps),
+    cleanup,
+  };
+}
+
+export function listOperations(operations: ComputeOperations): AnyOperation[] {
+  const { power, ...others } = operations;
+  return [...Object.values(others), ...Object.values(power)];
+}
+
+/**
+ * Fences everything that is under way for the server, so that nothing of it can act afterwards. With `cleanup`, hosts
+ * that may hold something of it are cleaned, and the guest is adopted where it really runs.
+ */
+export async function abandonAll(
+  t: Tx,
+  deps: ComputeDependencies,
+  operations: ComputeOperations,
+  server: Pick<ServerRow, "id" | "host">,
+  options: { cleanup: boolean },
+): Promise<void> {
+  const { operations: control } = deps.kernel;
+  for (const live of await liveOperations(t, server.id)) {
+    // A clean-up under way keeps the room of its host safe, and does not touch the server.
+    if (live.name !== operations.cleanup.name) await control.abandon(t, live.id);
+  }
+  if (!options.cleanup) return;
+  for (const row of await allocationsOf(t, server.id)) {
+    if (row.host !== server.host)
+      await startCleanup(t, deps, operations.cleanup, { serverId: server.id, host: row.host, mayAdopt: true });
+  }
+}

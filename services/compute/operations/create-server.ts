@@ -1,0 +1,122 @@
+import { computeVerbs } from "../../../agent/protocol/compute.ts";
+import { minutes } from "../../../kernel/clock/clock.ts";
+import type { Operation } from "../../../kernel/operations/definition.ts";
+import { operation } from "../../../kernel/operations/definition.ts";
+import type { ComputeDependencies } from "../dependencies.ts";
+import { POWER } from "../domain/server-state.ts";
+import { guestSpec } from "../guest-spec.ts";
+import { placementHints } from "../scheduler/placement-hints.ts";
+import { selectHost } from "../scheduler/select-host.ts";
+import { endAction } from "../store/instance-actions.ts";
+import { flavorOf, getServer, storedFault, transition } from "../store/servers.ts";
+import { type CleanupInput, startCleanup } from "./cleanup.ts";
+import { excludedHosts, retryElsewhere } from "./retry-elsewhere.ts";
+
+export interface CreateServerInput {
+  readonly serverId: string;
+  /** The one host wanted by an administrator. */
+  readonly host: string | null;
+  /** Takes `host` without asking the scheduler (`availability_zone` of the form zone:host). */
+  readonly force: boolean;
+}
+
+/** Places and boots a new server, whose ports its request has made. A host that fails is cleaned and another one tried. */
+export function createServerOperation(
+  deps: ComputeDependencies,
+  cleanup: Operation<CleanupInput>,
+): Operation<CreateServerInput> {
+  const { clock } = deps.kernel;
+  return operation<CreateServerInput>("server.create", { resource: "server", deadlineMs: minutes(15) })
+    .step("schedule", {
+      tx: async (t, { input, memo }) => {
+        const server = await getServer(t, input.serverId);
+        const host = await selectHost(t, deps, {
+          serverId: server.id,
+          flavor: flavorOf(server),
+          zone: server.requested_zone,
+          only: input.host,
+          force: input.force,
+          exclude: excludedHosts(memo),
+          storage: server.storage === "shared" ? { kind: "shared", store: null } : { kind: "local" },
+          ...(await placementHints(t, server)),
+        });
+        await transition(t, {
+          clock,
+          id: server.id,
+          from: { vm: ["building"] },
+          to: { task: "networking", set: { host: host.host, zone: host.zone } },
+          action: "create",
+        });
+        return { host: host.host };
+      },
+      undoTx: async (t, { input }) => {
+        const server = await getServer(t, input.serverId);
+        if (server.host === null) return;
+        await transition(t, {
+          clock,
+          id: server.id,
+          from: {},
+          to: { task: "scheduling", set: { host: null } },
+          action: "create",
+        });
+        await startCleanup(t, deps, cleanup, { serverId: server.id, host: server.host, mayAdopt: false });
+      },
+      span: [0, 5],
+    })
+    .step("connect", {
+      tx: async (t, { input, out }) => {
+        await deps.network.bindPorts(t, input.serverId, out.schedule.host);
+        await transition(t, { clock, id: input.serverId, from: {}, to: { task: "spawning" }, action: "create" });
+      },
+      undoTx: (t, { input }) => deps.network.bindPorts(t, input.serverId, null),
+      span: [5, 10],
+    })
+    .step("spawn", {
+      event: "compute__do_build_and_run_instance",
+      eventHost: ({ out }) => out.schedule.host,
+      // One try per host: the next try is on another host.
+      maxAttempts: 1,
+      effect: async (a, { input, out, memo }) => {
+        const spec = await guestSpec(a.read, deps, await getServer(a.read, input.serverId));
+        await retryElsewhere(
+          deps,
+          { step: "schedule", host: out.schedule.host, memo, fixed: input.host !== null },
+          () =>
+            a.call(
+              computeVerbs,
+              "compute.ensure",
+              { spec, power: "running" },
+              {
+                to: { host: out.schedule.host },
+                timeoutMs: deps.settings.bootTimeoutMs,
+                onProgress: (percent) => a.progress(percent),
+              },
+            ),
+        );
+      },
+      span: [10, 99],
+    })
+    .step("publish", {
+      tx: async (t, { input, operation: op }) => {
+        await transition(t, {
+          clock,
+          id: input.serverId,
+          from: { vm: ["building"] },
+          to: { vm: "active", task: null, set: { power_state: POWER.running, launched_at: clock.now(), fault: null } },
+          action: "create",
+        });
+        await endAction(t, clock, op.requestId, "ok");
+      },
+    })
+    .onFailed(async (t, { input, operation: op }, { fault }) => {
+      await transition(t, {
+        clock,
+        id: input.serverId,
+        from: { vm: ["building"] },
+        to: { vm: "error", task: null, set: { fault: storedFault(clock, fault) } },
+        action: "create",
+      });
+      await deps.network.releasePorts(t, input.serverId);
+      await endAction(t, clock, op.requestId, "error");
+    });
+}

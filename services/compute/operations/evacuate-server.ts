@@ -1,0 +1,201 @@
+import { computeVerbs } from "../../../agent/protocol/compute.ts";
+import { minutes } from "../../../kernel/clock/clock.ts";
+import { CloudError } from "../../../kernel/errors/cloud-error.ts";
+import { findServiceOn } from "../../../kernel/fleet/services.ts";
+import { type EffectContext, type Operation, operation } from "../../../kernel/operations/definition.ts";
+import type { ComputeDependencies } from "../dependencies.ts";
+import { POWER } from "../domain/server-state.ts";
+import { guestSpec } from "../guest-spec.ts";
+import { placementHints } from "../scheduler/placement-hints.ts";
+import { selectHost, sharedStorageOf } from "../scheduler/select-host.ts";
+import { allocationsOf } from "../store/allocations.ts";
+import { factsOf, getHost } from "../store/hosts.ts";
+import { endAction } from "../store/instance-actions.ts";
+import { createMigration, setMigration } from "../store/migration-records.ts";
+import { flavorOf, getServer, storedFault, transition } from "../store/servers.ts";
+import { type CleanupInput, startCleanup } from "./cleanup.ts";
+import { homeOf } from "./power.ts";
+import { excludedHosts, retryElsewhere } from "./retry-elsewhere.ts";
+
+export interface EvacuateInput {
+  readonly serverId: string;
+  readonly host: string | null;
+  readonly force: boolean;
+  /** From 2.95 on an evacuated server ends stopped unless it was in error. */
+  readonly stopAfter: boolean;
+  readonly wasRunning: boolean;
+}
+
+/**
+ * Starts a server of a dead host elsewhere: from the shared disk as it was left, or anew from its image. Nothing starts
+ * before the old host is fenced, or an operator has vouched for its death with forced_down.
+ */
+export function evacuateServerOperation(
+  deps: ComputeDependencies,
+  cleanup: Operation<CleanupInput>,
+): Operation<EvacuateInput> {
+  const { clock, ids } = deps.kernel;
+  const action = "evacuate";
+  return operation<EvacuateInput>("server.evacuate", { resource: "server", deadlineMs: minutes(30) })
+    .step("record", {
+      event: "rebuild_server",
+      tx: async (t, { input, operation: op }) => {
+        const server = await getServer(t, input.serverId);
+        const source = homeOf(server);
+        const flavor = flavorOf(server);
+        const migration = await createMigration(
+          t,
+          { clock, ids },
+          {
+            serverId: server.id,
+            type: "evacuation",
+            status: "accepted",
+            sourceHost: source,
+            oldFlavorNumber: flavor.number,
+            newFlavorNumber: flavor.number,
+            operationId: op.id,
+            userId: op.userId ?? server.user_id,
+            projectId: op.projectId ?? server.project_id,
+          },
+        );
+        return { source, migration, storage: server.storage };
+      },
+    })
+    .step("schedule", {
+      tx: async (t, { input, out, memo }) => {
+        const server = await getServer(t, input.serverId);
+        const store = sharedStorageOf(await getHost(t, out.record.source));
+        const host = await selectHost(t, deps, {
+          serverId: server.id,
+          flavor: flavorOf(server),
+          zone: server.requested_zone,
+          only: input.host,
+          force: input.force,
+          exclude: [out.record.source, ...excludedHosts(memo)],
+          storage: server.storage === "shared" ? { kind: "shared", store } : { kind: "local" },
+          ...(await placementHints(t, server)),
+        });
+        const change = {
+          status: "pre-migrating" as const,
+          destHost: host.host,
+          destAddress: factsOf(host).migrationAddress,
+        };
+        await setMigration(t, clock, out.record.migration, change);
+        return { host: host.host, zone: host.zone };
+      },
+      undoTx: async (t, { input, out }) => {
+        for (const row of await allocationsOf(t, input.serverId)) {
+          if (row.host !== out.record.source)
+            await startCleanup(t, deps, cleanup, { serverId: input.serverId, host: row.host, mayAdopt: false });
+        }
+      },
+      span: [0, 10],
+    })
+    .step("fence", {
+      maxAttempts: 1,
+      effect: async (a, { input, out, memo }) => {
+        await retryElsewhere(
+          deps,
+          { step: "schedule", host: out.schedule.host, memo, fixed: input.host !== null },
+          () =>
+            fence(a, {
+              serverId: input.serverId,
+              dead: out.record.source,
+              by: out.schedule.host,
+              shared: out.record.storage === "shared",
+            }),
+        );
+      },
+      // What is off stays off: its host was dead to begin with.
+      undo: async () => {},
+      span: [10, 20],
+    })
+    .step("begin", {
+      tx: (t, { input }) =>
+        transition(t, {
+          clock,
+          id: input.serverId,
+          from: { task: ["rebuilding"] },
+          to: { task: "rebuild_spawning" },
+          action,
+        }).then(() => {}),
+    })
+    .step("spawn", {
+      event: "compute_rebuild_instance",
+      eventHost: ({ out }) => out.schedule.host,
+      effect: async (a, { input, out }) => {
+        const spec = await guestSpec(a.read, deps, await getServer(a.read, input.serverId));
+        const power = input.wasRunning && !input.stopAfter ? "running" : "stopped";
+        await a.call(
+          computeVerbs,
+          "compute.ensure",
+          { spec, power },
+          { to: { host: out.schedule.host }, timeoutMs: deps.settings.bootTimeoutMs },
+        );
+      },
+      undo: async (a, { input, out }) => {
+        const disks = out.record.storage === "local";
+        await a.call(
+          computeVerbs,
+          "compute.ensureAbsent",
+          { serverId: input.serverId, disks },
+          { to: { host: out.schedule.host } },
+        );
+      },
+      span: [20, 95],
+    })
+    .step("switch", {
+      tx: async (t, { input, out, operation: op }) => {
+        const runs = input.wasRunning && !input.stopAfter;
+        const set = {
+          host: out.schedule.host,
+          zone: out.schedule.zone,
+          power_state: runs ? POWER.running : POWER.shutdown,
+          launched_at: clock.now(),
+          fault: null,
+        };
+        await transition(t, {
+          clock,
+          id: input.serverId,
+          from: {},
+          to: { vm: runs ? "active" : "stopped", task: null, set },
+          action,
+        });
+        await deps.network.bindPorts(t, input.serverId, out.schedule.host);
+        await setMigration(t, clock, out.record.migration, { status: "done" });
+        await startCleanup(t, deps, cleanup, { serverId: input.serverId, host: out.record.source, mayAdopt: false });
+        await endAction(t, clock, op.requestId, "ok");
+      },
+    })
+    .onFailed(async (t, { input, out, operation: op }, { fault }) => {
+      if (out.record) await setMigration(t, clock, out.record.migration, { status: "error" });
+      await transition(t, {
+        clock,
+        id: input.serverId,
+        from: {},
+        to: { task: null, set: { fault: storedFault(clock, fault) } },
+        action,
+      });
+      await endAction(t, clock, op.requestId, "error");
+    });
+
+  async function fence(
+    a: EffectContext,
+    who: { serverId: string; dead: string; by: string; shared: boolean },
+  ): Promise<void> {
+    try {
+      await a.call(computeVerbs, "compute.fence", { host: who.dead, serverId: who.serverId }, { to: { host: who.by } });
+    } catch (error) {
+      if (!(error instanceof CloudError) || error.code !== "compute.fencing_unsupported") throw error;
+      const service = await findServiceOn(a.read, who.dead, "nova-compute");
+      // A local disk is not at risk from a guest that may still run; a shared one is.
+      if (who.shared && service?.forced_down !== 1) {
+        throw new CloudError(
+          "conflict",
+          "compute.not_fenced",
+          `Host ${who.dead} cannot be fenced from here. Make sure it is off, mark its service down (compute service set --down), then evacuate again.`,
+        );
+      }
+    }
+  }
+}

@@ -1,0 +1,298 @@
+import { computeVerbs, type MigrationMode } from "../../../agent/protocol/compute.ts";
+import { minutes } from "../../../kernel/clock/clock.ts";
+import { CloudError } from "../../../kernel/errors/cloud-error.ts";
+import { type Operation, operation } from "../../../kernel/operations/definition.ts";
+import type { Tx } from "../../../kernel/store/store.ts";
+import type { ComputeDependencies } from "../dependencies.ts";
+import { POWER } from "../domain/server-state.ts";
+import { guestSpec } from "../guest-spec.ts";
+import { placementHints } from "../scheduler/placement-hints.ts";
+import { selectHost, sharedStorageOf } from "../scheduler/select-host.ts";
+import { allocationsOf, release } from "../store/allocations.ts";
+import { factsOf, getHost } from "../store/hosts.ts";
+import { endAction } from "../store/instance-actions.ts";
+import { createMigration, setMigration } from "../store/migration-records.ts";
+import { flavorOf, getServer, storedFault, transition } from "../store/servers.ts";
+import { type CleanupInput, startCleanup } from "./cleanup.ts";
+import { homeOf } from "./power.ts";
+import { excludedHosts, isUnavailable, retryElsewhere } from "./retry-elsewhere.ts";
+import { completionTimeoutMs, runMigration } from "./run-migration.ts";
+
+export interface LiveMigrateInput {
+  readonly serverId: string;
+  readonly host: string | null;
+  readonly blockMigration: boolean | "auto";
+  readonly diskOverCommit: boolean;
+  /** Takes `host` without asking the scheduler. */
+  readonly force: boolean;
+  /** Name of the first event: pre-checks were synchronous before 2.34. */
+  readonly synchronousChecks: boolean;
+}
+
+/**
+ * Moves a running guest. Until memory starts to move everything is undone on failure. From there the truth is where the
+ * guest runs: `migrate` finds out, and the operation goes forward to whichever end that is.
+ */
+export function liveMigrateServerOperation(
+  deps: ComputeDependencies,
+  cleanup: Operation<CleanupInput>,
+): Operation<LiveMigrateInput> {
+  const { clock, ids } = deps.kernel;
+  const { settings } = deps;
+  const action = "os-migrateLive";
+  const maxHosts = settings.migrateMaxRetries < 0 ? Number.POSITIVE_INFINITY : settings.migrateMaxRetries + 1;
+  return operation<LiveMigrateInput>("server.live_migrate", { resource: "server", deadlineMs: minutes(120) })
+    .step("record", {
+      event: "conductor_live_migrate_instance",
+      tx: async (t, { input, operation: op }) => {
+        const server = await getServer(t, input.serverId);
+        const source = homeOf(server);
+        const flavor = flavorOf(server);
+        const migration = await createMigration(
+          t,
+          { clock, ids },
+          {
+            serverId: server.id,
+            type: "live-migration",
+            status: "accepted",
+            sourceHost: source,
+            oldFlavorNumber: flavor.number,
+            newFlavorNumber: flavor.number,
+            operationId: op.id,
+            userId: op.userId ?? server.user_id,
+            projectId: op.projectId ?? server.project_id,
+          },
+        );
+        return { source, migration, mode: migrationMode(server.storage, input.blockMigration), flavor };
+      },
+    })
+    .step("schedule", {
+      tx: async (t, { input, out, memo }) => {
+        const { source } = out.record;
+        if (input.host === source) throw refused(`the server is already on host ${source}`);
+        const server = await getServer(t, input.serverId);
+        const sourceHost = await getHost(t, source);
+        const host = await selectHost(t, deps, {
+          serverId: server.id,
+          flavor: out.record.flavor,
+          zone: server.requested_zone,
+          only: input.host,
+          force: input.force,
+          exclude: [source, ...excludedHosts(memo)],
+          storage:
+            out.record.mode === "shared" ? { kind: "shared", store: sharedStorageOf(sourceHost) } : { kind: "local" },
+          ...(await placementHints(t, server)),
+        });
+        await setMigration(t, clock, out.record.migration, {
+          destHost: host.host,
+          destAddress: factsOf(host).migrationAddress,
+        });
+        return { host: host.host, zone: host.zone, sourceFacts: factsOf(sourceHost) };
+      },
+      undoTx: (t, { input, out }) => handOver(t, out.record.source, input.serverId),
+      span: [0, 2],
+    })
+    .step("check-destination", {
+      event: "compute_check_can_live_migrate_destination",
+      eventHost: ({ out }) => out.schedule.host,
+      maxAttempts: 1,
+      effect: async (a, { input, out, memo }) => {
+        const spec = await guestSpec(a.read, deps, await getServer(a.read, input.serverId));
+        const { sourceFacts, host } = out.schedule;
+        const check = { spec, mode: out.record.mode, sourceFacts, diskOverCommit: input.diskOverCommit };
+        await retryElsewhere(deps, { step: "schedule", host, memo, fixed: input.host !== null, maxHosts }, () =>
+          a.call(computeVerbs, "compute.checkDestination", check, { to: { host } }),
+        );
+      },
+      undo: async () => {},
+    })
+    .step("check-source", {
+      event: "compute_check_can_live_migrate_source",
+      eventHost: ({ out }) => out.record.source,
+      effect: async (a, { input, out }) => {
+        const { guest } = await a.call(
+          computeVerbs,
+          "compute.inspect",
+          { serverId: input.serverId },
+          { to: { host: out.record.source } },
+        );
+        if (guest?.power !== "running" && guest?.power !== "paused") {
+          throw new CloudError(
+            "conflict",
+            "compute.guest_not_running",
+            `Instance ${input.serverId} is neither running nor paused on its host.`,
+          );
+        }
+        return { paused: guest.power === "paused" };
+      },
+      undo: async () => {},
+    })
+    .step("queue", { tx: (t, { out }) => setMigration(t, clock, out.record.migration, { status: "queued" }) })
+    .step("wait-for-turn", {
+      slot: ({ out }) => ({
+        key: `live-migrations-from:${out.record.source}`,
+        max: settings.maxConcurrentLiveMigrations,
+      }),
+      effect: async () => {},
+      undo: async () => {},
+    })
+    .step("begin", { tx: (t, { out }) => setMigration(t, clock, out.record.migration, { status: "preparing" }) })
+    .step("prepare-destination", {
+      event: "compute_pre_live_migration",
+      eventHost: ({ out }) => out.schedule.host,
+      effect: async (a, { input, out }) => {
+        const spec = await guestSpec(a.read, deps, await getServer(a.read, input.serverId));
+        const command = { spec, mode: out.record.mode };
+        return await a.call(computeVerbs, "compute.prepareIncoming", command, {
+          to: { host: out.schedule.host },
+          timeoutMs: settings.bootTimeoutMs,
+        });
+      },
+      undo: async (a, { input, out }) => {
+        // A destination that is down is left to the clean-up that undoing `schedule` starts.
+        await a
+          .call(
+            computeVerbs,
+            "compute.abandonIncoming",
+            { serverId: input.serverId },
+            { to: { host: out.schedule.host } },
+          )
+          .catch((error: unknown) => {
+            if (!isUnavailable(error)) throw error;
+          });
+      },
+      span: [2, 10],
+    })
+    .step("run", { tx: (t, { out }) => setMigration(t, clock, out.record.migration, { status: "running" }) })
+    .pivot()
+    .step("migrate", {
+      event: "compute_live_migration",
+      eventHost: ({ out }) => out.record.source,
+      effect: (a, { input, out }) =>
+        runMigration(a, {
+          serverId: input.serverId,
+          source: out.record.source,
+          destination: out.schedule.host,
+          command: {
+            serverId: input.serverId,
+            target: out["prepare-destination"],
+            mode: out.record.mode,
+            bandwidthMiBps: settings.liveMigrationBandwidth,
+            downtimeMs: settings.liveMigrationDowntimeMs,
+            autoConverge: settings.liveMigrationPermitAutoConverge,
+            postCopy: settings.liveMigrationPermitPostCopy,
+          },
+          timeoutMs: completionTimeoutMs(settings, out.record.flavor, out.record.mode),
+          onTimeout: settings.liveMigrationTimeoutAction,
+          clock,
+        }),
+      span: [10, 90],
+    })
+    .step("finish-destination", {
+      when: ({ out }) => out.migrate.outcome === "completed",
+      event: "compute_post_live_migration_at_destination",
+      eventHost: ({ out }) => out.schedule.host,
+      effect: async (a, { input, out }) => {
+        const spec = await guestSpec(a.read, deps, await getServer(a.read, input.serverId));
+        await a.call(
+          computeVerbs,
+          "compute.finishIncoming",
+          { spec, paused: out["check-source"].paused },
+          { to: { host: out.schedule.host } },
+        );
+      },
+    })
+    .step("switch", {
+      when: ({ out }) => out.migrate.outcome === "completed",
+      tx: async (t, { input, out }) => {
+        const set = { host: out.schedule.host, zone: out.schedule.zone };
+        await transition(t, { clock, id: input.serverId, from: { task: ["migrating"] }, to: { set }, action });
+        await deps.network.bindPorts(t, input.serverId, out.schedule.host);
+      },
+    })
+    .step("clean-source", {
+      when: ({ out }) => out.migrate.outcome === "completed",
+      effect: async (a, { input, out }) => {
+        const command = { serverId: input.serverId, disks: out.record.mode === "mirror" };
+        try {
+          await a.call(computeVerbs, "compute.ensureAbsent", command, { to: { host: out.record.source } });
+          return { clean: true };
+        } catch (error) {
+          if (!isUnavailable(error)) throw error;
+          return { clean: false };
+        }
+      },
+      span: [90, 100],
+    })
+    .step("complete", {
+      when: ({ out }) => out.migrate.outcome === "completed",
+      tx: async (t, { input, out, operation: op }) => {
+        const { source, migration } = out.record;
+        if (out["clean-source"]?.clean) await release(t, input.serverId, source);
+        else await startCleanup(t, deps, cleanup, { serverId: input.serverId, host: source, mayAdopt: false });
+        await setMigration(t, clock, migration, { status: "completed" });
+        const power_state = out["check-source"].paused ? POWER.paused : POWER.running;
+        await transition(t, {
+          clock,
+          id: input.serverId,
+          from: { task: ["migrating"] },
+          to: { task: null, set: { power_state } },
+          action,
+        });
+        await endAction(t, clock, op.requestId, "ok");
+      },
+    })
+    .step("roll-back", {
+      when: ({ out }) => out.migrate.outcome !== "completed",
+      event: "compute_rollback_live_migration_at_destination",
+      eventHost: ({ out }) => out.schedule.host,
+      tx: async (t, { input, out, operation: op }) => {
+        const { migrate } = out;
+        await handOver(t, out.record.source, input.serverId);
+        await setMigration(t, clock, out.record.migration, {
+          status: migrate.outcome === "aborted" ? "cancelled" : "failed",
+        });
+        const fault =
+          migrate.reason === null ? {} : { fault: storedFault(clock, { kind: "internal", message: migrate.reason }) };
+        await transition(t, {
+          clock,
+          id: input.serverId,
+          from: { task: ["migrating"] },
+          to: { task: null, set: fault },
+          action,
+        });
+        await endAction(t, clock, op.requestId, migrate.outcome === "aborted" ? "ok" : "error");
+      },
+    })
+    .onFailed(async (t, { input, out, operation: op }, { fault, cancelled }) => {
+      if (out.record) await setMigration(t, clock, out.record.migration, { status: cancelled ? "cancelled" : "error" });
+      await transition(t, {
+        clock,
+        id: input.serverId,
+        from: {},
+        to: { task: null, set: { fault: storedFault(clock, fault) } },
+        action,
+      });
+      await endAction(t, clock, op.requestId, "error");
+    });
+
+  async function handOver(t: Tx, source: string, serverId: string): Promise<void> {
+    for (const row of await allocationsOf(t, serverId)) {
+      if (row.host !== source) await startCleanup(t, deps, cleanup, { serverId, host: row.host, mayAdopt: false });
+    }
+  }
+}
+
+/** `block_migration` against where the disk really is. */
+function migrationMode(storage: "local" | "shared", blockMigration: boolean | "auto"): MigrationMode {
+  if (storage === "shared") {
+    if (blockMigration === true) throw refused("block migration can not be used with shared storage");
+    return "shared";
+  }
+  if (blockMigration === false) throw refused("the server's disk is not on shared storage; block migration is needed");
+  return "mirror";
+}
+
+function refused(reason: string): CloudError {
+  return new CloudError("invalid", "compute.migration_refused", `Migration pre-check error: ${reason}.`);
+}

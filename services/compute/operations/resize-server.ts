@@ -1,0 +1,390 @@
+import { computeVerbs } from "../../../agent/protocol/compute.ts";
+import { minutes } from "../../../kernel/clock/clock.ts";
+import { type Operation, operation } from "../../../kernel/operations/definition.ts";
+import type { Tx } from "../../../kernel/store/store.ts";
+import type { ComputeDependencies } from "../dependencies.ts";
+import { POWER } from "../domain/server-state.ts";
+import { guestSpec } from "../guest-spec.ts";
+import { placementHints } from "../scheduler/placement-hints.ts";
+import { selectHost, sharedStorageOf } from "../scheduler/select-host.ts";
+import { allocationsOf, release } from "../store/allocations.ts";
+import { factsOf, getHost } from "../store/hosts.ts";
+import { endAction } from "../store/instance-actions.ts";
+import { createMigration, setMigration } from "../store/migration-records.ts";
+import { flavorOf, getServer, storedFault, transition } from "../store/servers.ts";
+import type { FlavorSnapshot } from "../store/tables.ts";
+import { type CleanupInput, startCleanup } from "./cleanup.ts";
+import { homeOf } from "./power.ts";
+import { excludedHosts, isUnavailable, retryElsewhere } from "./retry-elsewhere.ts";
+
+export interface ResizeInput {
+  readonly serverId: string;
+  /** Cold migration keeps the flavor. */
+  readonly kind: "migration" | "resize";
+  readonly flavor: FlavorSnapshot;
+  /** The host that the user asked for. */
+  readonly host: string | null;
+  readonly wasRunning: boolean;
+}
+
+/** Payload of the signals `confirm` and `revert`: the request that decided. */
+export interface Decision {
+  readonly requestId: string | null;
+}
+
+/**
+ * Cold migration and resize: one operation from the request to the confirm or revert that ends it. Up to `verify` it
+ * undoes itself; from there it waits for the decision, and whichever it is only goes forward.
+ */
+export function resizeServerOperation(
+  deps: ComputeDependencies,
+  cleanup: Operation<CleanupInput>,
+): Operation<ResizeInput> {
+  const { clock, ids } = deps.kernel;
+  const { settings } = deps;
+  const name = "migrate";
+  return operation<ResizeInput>("server.resize", { resource: "server", deadlineMs: minutes(60) })
+    .step("record", {
+      event: "conductor_migrate_server",
+      tx: async (t, { input, operation: op }) => {
+        const server = await getServer(t, input.serverId);
+        const source = homeOf(server);
+        const migration = await createMigration(
+          t,
+          { clock, ids },
+          {
+            serverId: server.id,
+            type: input.kind,
+            status: "pre-migrating",
+            sourceHost: source,
+            oldFlavorNumber: flavorOf(server).number,
+            newFlavorNumber: input.flavor.number,
+            operationId: op.id,
+            userId: op.userId ?? server.user_id,
+            projectId: op.projectId ?? server.project_id,
+          },
+        );
+        return { source, migration, oldFlavor: flavorOf(server), storage: server.storage };
+      },
+    })
+    .step("schedule", {
+      event: "cold_migrate",
+      tx: async (t, { input, out, memo }) => {
+        const server = await getServer(t, input.serverId);
+        const store = sharedStorageOf(await getHost(t, out.record.source));
+        const host = await selectHost(t, deps, {
+          serverId: server.id,
+          flavor: input.flavor,
+          zone: server.requested_zone,
+          only: input.host,
+          exclude: [out.record.source, ...excludedHosts(memo)],
+          storage: server.storage === "shared" ? { kind: "shared", store } : { kind: "local" },
+          ...(await placementHints(t, server)),
+        });
+        await setMigration(t, clock, out.record.migration, {
+          destHost: host.host,
+          destAddress: factsOf(host).migrationAddress,
+        });
+        return { host: host.host, zone: host.zone };
+      },
+      undoTx: (t, { input, out }) => handOver(t, out.record.source, input.serverId),
+      span: [0, 5],
+    })
+    .step("prepare", {
+      event: "compute_prep_resize",
+      eventHost: ({ out }) => out.schedule.host,
+      maxAttempts: 1,
+      effect: async (a, { input, out, memo }) => {
+        await retryElsewhere(
+          deps,
+          { step: "schedule", host: out.schedule.host, memo, fixed: input.host !== null },
+          () => a.call(computeVerbs, "compute.probe", {}, { to: { host: out.schedule.host } }),
+        );
+      },
+      undo: async () => {},
+    })
+    .step("begin", {
+      tx: async (t, { input, out }) => {
+        await setMigration(t, clock, out.record.migration, { status: "migrating" });
+        await transition(t, {
+          clock,
+          id: input.serverId,
+          from: { task: ["resize_prep"] },
+          to: { task: "resize_migrating" },
+          action: name,
+        });
+      },
+    })
+    .step("power-off", {
+      event: "compute_resize_instance",
+      eventHost: ({ out }) => out.record.source,
+      effect: async (a, { input, out }) => {
+        const to = { host: out.record.source };
+        const graceMs = settings.shutdownTimeoutMs;
+        await a.call(
+          computeVerbs,
+          "compute.ensureStopped",
+          { serverId: input.serverId, graceMs },
+          { to, timeoutMs: graceMs + minutes(1) },
+        );
+      },
+      undo: async (a, { input, out }) => {
+        if (!input.wasRunning) return;
+        const spec = await guestSpec(a.read, deps, await getServer(a.read, input.serverId), out.record.oldFlavor);
+        await a.call(
+          computeVerbs,
+          "compute.ensure",
+          { spec, power: "running" },
+          { to: { host: out.record.source }, timeoutMs: settings.bootTimeoutMs },
+        );
+      },
+      span: [5, 15],
+    })
+    .step("serve-disk", {
+      effect: async (a, { input, out }) => {
+        return await a.call(
+          computeVerbs,
+          "compute.serveDisk",
+          { serverId: input.serverId },
+          { to: { host: out.record.source } },
+        );
+      },
+      undo: async (a, { input, out }) => {
+        await a.call(
+          computeVerbs,
+          "compute.ensureDiskNotServed",
+          { serverId: input.serverId },
+          { to: { host: out.record.source } },
+        );
+      },
+    })
+    .step("copy-disk", {
+      // What has arrived at the destination is removed by the clean-up that undoing `schedule` starts.
+      effect: async (a, { input, out }) => {
+        const spec = await guestSpec(a.read, deps, await getServer(a.read, input.serverId), input.flavor);
+        const { diskUri } = out["serve-disk"];
+        await a.call(
+          computeVerbs,
+          "compute.receiveDisk",
+          { spec, diskUri },
+          {
+            to: { host: out.schedule.host },
+            timeoutMs: settings.diskCopyTimeoutMs,
+            onProgress: (percent) => a.progress(percent),
+          },
+        );
+      },
+      undo: async () => {},
+      span: [15, 60],
+    })
+    .step("stop-serving", {
+      effect: async (a, { input, out }) => {
+        await a.call(
+          computeVerbs,
+          "compute.ensureDiskNotServed",
+          { serverId: input.serverId },
+          { to: { host: out.record.source } },
+        );
+      },
+      undo: async () => {},
+    })
+    .step("switch", {
+      tx: async (t, { input, out }) => {
+        await setMigration(t, clock, out.record.migration, { status: "post-migrating" });
+        const to = {
+          task: "resize_migrated" as const,
+          set: { host: out.schedule.host, zone: out.schedule.zone, power_state: POWER.shutdown },
+        };
+        await transition(t, { clock, id: input.serverId, from: { task: ["resize_migrating"] }, to, action: name });
+        await deps.network.bindPorts(t, input.serverId, out.schedule.host);
+      },
+      undoTx: async (t, { input, out }) => {
+        await goHome(t, input.serverId, out.record.source);
+      },
+    })
+    .step("begin-boot", {
+      tx: async (t, { input }) => {
+        await transition(t, {
+          clock,
+          id: input.serverId,
+          from: { task: ["resize_migrated"] },
+          to: { task: "resize_finish" },
+          action: name,
+        });
+      },
+    })
+    .step("boot", {
+      event: "compute_finish_resize",
+      eventHost: ({ out }) => out.schedule.host,
+      effect: async (a, { input, out }) => {
+        const spec = await guestSpec(a.read, deps, await getServer(a.read, input.serverId), input.flavor);
+        const power = input.wasRunning ? "running" : "stopped";
+        await a.call(
+          computeVerbs,
+          "compute.ensure",
+          { spec, power },
+          { to: { host: out.schedule.host }, timeoutMs: settings.bootTimeoutMs },
+        );
+      },
+      // On shared storage the disk has one owner: the guest must be gone here before it starts at home again. A local
+      // disk at a host that is down can wait for the clean-up.
+      undo: async (a, { input, out }) => {
+        const local = out.record.storage === "local";
+        const command = { serverId: input.serverId, disks: local };
+        await a
+          .call(computeVerbs, "compute.ensureAbsent", command, { to: { host: out.schedule.host } })
+          .catch((error: unknown) => {
+            if (!local || !isUnavailable(error)) throw error;
+          });
+      },
+      span: [60, 95],
+    })
+    .step("verify", {
+      tx: async (t, { input, out, operation: op }) => {
+        await setMigration(t, clock, out.record.migration, { status: "finished" });
+        const power_state = input.wasRunning ? POWER.running : POWER.shutdown;
+        const set = { flavor: JSON.stringify(input.flavor), power_state, launched_at: clock.now(), fault: null };
+        await transition(t, {
+          clock,
+          id: input.serverId,
+          from: { task: ["resize_finish"] },
+          to: { vm: "resized", task: null, set },
+          action: name,
+        });
+        await endAction(t, clock, op.requestId, "ok");
+        return { at: clock.now() };
+      },
+    })
+    .pivot()
+    .step("decide", {
+      effect: async (a, { out }) => {
+        const revert = a.received("revert");
+        if (revert)
+          return { decision: "revert" as const, requestId: (revert.payload as unknown as Decision).requestId };
+        const confirm = a.received("confirm");
+        if (confirm)
+          return { decision: "confirm" as const, requestId: (confirm.payload as unknown as Decision).requestId };
+        const window = settings.resizeConfirmWindowMs;
+        const due = out.verify.at + window;
+        if (window > 0 && clock.now() >= due) return { decision: "confirm" as const, requestId: null };
+        return a.wait({ signals: ["confirm", "revert"], ...(window > 0 ? { untilMs: due } : {}) });
+      },
+      span: [95, 96],
+    })
+    .step("begin-confirm", {
+      when: ({ out }) => out.decide.decision === "confirm",
+      tx: (t, { out }) => setMigration(t, clock, out.record.migration, { status: "confirming" }),
+    })
+    .step("clean-source", {
+      when: ({ out }) => out.decide.decision === "confirm",
+      event: "compute_confirm_resize",
+      eventHost: ({ out }) => out.record.source,
+      requestId: ({ out }) => out.decide.requestId,
+      effect: async (a, { input, out }) => {
+        const disks = out.record.storage === "local";
+        await a.call(
+          computeVerbs,
+          "compute.ensureAbsent",
+          { serverId: input.serverId, disks },
+          { to: { host: out.record.source } },
+        );
+      },
+    })
+    .step("confirm", {
+      when: ({ out }) => out.decide.decision === "confirm",
+      tx: async (t, { input, out }) => {
+        await setMigration(t, clock, out.record.migration, { status: "confirmed" });
+        await release(t, input.serverId, out.record.source);
+        await settle(t, input.serverId);
+        await endAction(t, clock, out.decide.requestId, "ok");
+      },
+    })
+    .step("remove-destination", {
+      when: ({ out }) => out.decide.decision === "revert",
+      event: "compute_revert_resize",
+      eventHost: ({ out }) => out.schedule.host,
+      requestId: ({ out }) => out.decide.requestId,
+      effect: async (a, { input, out }) => {
+        const disks = out.record.storage === "local";
+        await a.call(
+          computeVerbs,
+          "compute.ensureAbsent",
+          { serverId: input.serverId, disks },
+          { to: { host: out.schedule.host } },
+        );
+      },
+    })
+    .step("return", {
+      when: ({ out }) => out.decide.decision === "revert",
+      tx: async (t, { input, out }) => {
+        await setMigration(t, clock, out.record.migration, { status: "reverted" });
+        await goHome(t, input.serverId, out.record.source, JSON.stringify(out.record.oldFlavor));
+        await release(t, input.serverId, out.schedule.host);
+      },
+    })
+    .step("restart-source", {
+      when: ({ out }) => out.decide.decision === "revert",
+      event: "compute_finish_revert_resize",
+      eventHost: ({ out }) => out.record.source,
+      requestId: ({ out }) => out.decide.requestId,
+      effect: async (a, { input, out }) => {
+        const spec = await guestSpec(a.read, deps, await getServer(a.read, input.serverId), out.record.oldFlavor);
+        const power = input.wasRunning ? "running" : "stopped";
+        await a.call(
+          computeVerbs,
+          "compute.ensure",
+          { spec, power },
+          { to: { host: out.record.source }, timeoutMs: settings.bootTimeoutMs },
+        );
+      },
+    })
+    .step("revert", {
+      when: ({ out }) => out.decide.decision === "revert",
+      tx: async (t, { input, out }) => {
+        const vm = input.wasRunning ? ("active" as const) : ("stopped" as const);
+        const set = { power_state: input.wasRunning ? POWER.running : POWER.shutdown, launched_at: clock.now() };
+        await transition(t, {
+          clock,
+          id: input.serverId,
+          from: { vm: ["resized"] },
+          to: { vm, task: null, set },
+          action: "revertResize",
+        });
+        await endAction(t, clock, out.decide.requestId, "ok");
+      },
+    })
+    .onFailed(async (t, { input, out, operation: op }, { fault }) => {
+      if (out.record) await setMigration(t, clock, out.record.migration, { status: "error" });
+      const power_state = input.wasRunning ? POWER.running : POWER.shutdown;
+      const to = { task: null, set: { power_state, fault: storedFault(clock, fault) } };
+      await transition(t, { clock, id: input.serverId, from: {}, to, action: name });
+      await endAction(t, clock, op.requestId, "error");
+    });
+
+  /** The destination of an undone round is left to a clean-up, which also waits for a host that is down. */
+  async function handOver(t: Tx, source: string, serverId: string): Promise<void> {
+    for (const row of await allocationsOf(t, serverId)) {
+      if (row.host !== source) await startCleanup(t, deps, cleanup, { serverId, host: row.host, mayAdopt: false });
+    }
+  }
+
+  async function goHome(t: Tx, serverId: string, host: string, flavor?: string): Promise<void> {
+    const { zone } = await getHost(t, host);
+    const set = { host, zone, ...(flavor === undefined ? {} : { flavor }) };
+    await transition(t, { clock, id: serverId, from: {}, to: { set }, action: name });
+    await deps.network.bindPorts(t, serverId, host);
+  }
+
+  /** The state after a confirm follows the guest's power. */
+  async function settle(t: Tx, serverId: string): Promise<void> {
+    const server = await getServer(t, serverId);
+    const vm = server.power_state === POWER.shutdown ? ("stopped" as const) : ("active" as const);
+    await transition(t, {
+      clock,
+      id: serverId,
+      from: { vm: ["resized"] },
+      to: { vm, task: null },
+      action: "confirmResize",
+    });
+  }
+}

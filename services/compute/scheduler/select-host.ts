@@ -1,0 +1,99 @@
+import { sql } from "kysely";
+import { CloudError } from "../../../kernel/errors/cloud-error.ts";
+import type { FleetTables } from "../../../kernel/fleet/tables.ts";
+import type { Tx } from "../../../kernel/store/store.ts";
+import type { ComputeDependencies } from "../dependencies.ts";
+import { allocate } from "../store/allocations.ts";
+import type { ComputeHostRow, ComputeTables, FlavorSnapshot } from "../store/tables.ts";
+
+export interface HostRequest {
+  readonly serverId: string;
+  readonly flavor: FlavorSnapshot;
+  /** Availability zone, null for any. */
+  readonly zone: string | null;
+  /** The one host that is wanted; it must pass the same checks unless `force`. */
+  readonly only: string | null;
+  /** Takes `only` whatever its state and load. */
+  readonly force?: boolean;
+  readonly exclude: readonly string[];
+  /** `local`, or shared on a host that mounts that store (null: any store). */
+  readonly storage: { readonly kind: "local" } | { readonly kind: "shared"; readonly store: string | null };
+  /** Hints `same_host` and `different_host`, resolved to hosts. */
+  readonly together?: readonly string[];
+  readonly apart?: readonly string[];
+}
+
+/** How many hosts are tried when others take the room in the same moment. */
+const CANDIDATES = 20;
+
+/**
+ * Chooses a host and takes room on it: enabled, up, with room, in the zone, without anything of this server; the one
+ * with most free memory first. Throws `compute.no_valid_host`.
+ */
+export async function selectHost(t: Tx, deps: ComputeDependencies, request: HostRequest): Promise<ComputeHostRow> {
+  const { clock } = deps.kernel;
+  const forced = request.force === true && request.only !== null;
+  for (const host of await candidates(t, deps, request, forced)) {
+    const ratios = forced ? null : deps.settings;
+    if (await allocate(t, clock, { serverId: request.serverId, host: host.host, flavor: request.flavor, ratios }))
+      return host;
+  }
+  throw new CloudError(
+    "noCapacity",
+    "compute.no_valid_host",
+    "No valid host was found. There are not enough hosts available.",
+    {
+      internal: JSON.stringify({ ...request, flavor: request.flavor.id }),
+    },
+  );
+}
+
+async function candidates(
+  t: Tx,
+  deps: ComputeDependencies,
+  request: HostRequest,
+  forced: boolean,
+): Promise<ComputeHostRow[]> {
+  const { flavor, exclude } = request;
+  const alive = deps.kernel.clock.now() - deps.fleet.serviceDownTimeMs;
+  let query = t
+    .tables<ComputeTables & FleetTables>()
+    .selectFrom("compute_hosts")
+    .innerJoin("services", (join) =>
+      join.onRef("services.host", "=", "compute_hosts.host").on("services.binary_name", "=", "nova-compute"),
+    )
+    .selectAll("compute_hosts")
+    .where("compute_hosts.host", "not in", (eb) =>
+      eb.selectFrom("allocations").select("allocations.host").where("allocations.server_id", "=", request.serverId),
+    )
+    .orderBy(sql`compute_hosts.ram_mib - compute_hosts.ram_used_mib`, "desc")
+    .orderBy("compute_hosts.number")
+    .limit(CANDIDATES);
+  if (request.only !== null) query = query.where("compute_hosts.host", "=", request.only);
+  if (exclude.length > 0) query = query.where("compute_hosts.host", "not in", exclude);
+  if (forced) return await query.execute();
+  query = query
+    .where("services.disabled", "=", 0)
+    .where("services.forced_down", "=", 0)
+    .where("services.last_seen", ">=", alive)
+    .where(
+      sql<boolean>`compute_hosts.ram_used_mib + ${flavor.ramMiB} <= compute_hosts.ram_mib * ${sql.lit(deps.settings.ramAllocationRatio)}`,
+    );
+  if (request.zone !== null) query = query.where("compute_hosts.zone", "=", request.zone);
+  if (request.together && request.together.length > 0)
+    query = query.where("compute_hosts.host", "in", request.together);
+  if (request.apart && request.apart.length > 0) query = query.where("compute_hosts.host", "not in", request.apart);
+  const rows = await query.execute();
+  return rows.filter((row) => mountsStore(row, request.storage));
+}
+
+function mountsStore(host: ComputeHostRow, storage: HostRequest["storage"]): boolean {
+  if (storage.kind === "local") return true;
+  const mounted = sharedStorageOf(host);
+  return mounted !== null && (storage.store === null || storage.store === mounted);
+}
+
+/** The shared instance store that a host mounts; null without one. */
+export function sharedStorageOf(host: Pick<ComputeHostRow, "facts">): string | null {
+  return (JSON.parse(host.facts) as { sharedStorage?: string | null }).sharedStorage ?? null;
+}
