@@ -1,0 +1,63 @@
+import { minutes, seconds } from "../../kernel/clock/clock.ts";
+import type { Authenticator } from "../../kernel/http/request.ts";
+import type { KernelServices, ServiceManifest } from "../../kernel/service/manifest.ts";
+import { type BootstrapResult, type BootstrapSettings, bootstrap, type CatalogTemplate } from "./bootstrap.ts";
+import { IdentityContext } from "./context.ts";
+import { authTokenRoutes } from "./http/auth-tokens.ts";
+import { identityFace } from "./http/face.ts";
+import { versionRoutes } from "./http/versions.ts";
+import { identityPolicies } from "./policies.ts";
+import { identityMigrations } from "./store/migrations.ts";
+import { TokenAuthenticator } from "./tokens/authenticator.ts";
+import { ALLOW_EXPIRED_MS } from "./tokens/token-service.ts";
+
+export interface IdentityOptions {
+  /** Life of a token, milliseconds; OpenStack's default is an hour. */
+  readonly tokenLifeMs: number;
+  /** `RegionOne` */
+  readonly region: string;
+  /** What `bootstrap` publishes; later services are more rows. */
+  readonly catalog: readonly CatalogTemplate[];
+}
+
+export interface IdentityService {
+  readonly manifest: ServiceManifest;
+  /** Checks tokens for every face of the program. */
+  readonly authenticator: Authenticator;
+  /** Makes what an installation contains, where it is missing; call it at each start, after the migrations. */
+  bootstrap(settings: BootstrapSettings): Promise<BootstrapResult>;
+  /** Signs with a fresh key from now on; older tokens stay valid until they expire. */
+  rotateSigningKey(): Promise<void>;
+}
+
+export function createIdentityService(
+  kernel: Pick<KernelServices, "store" | "clock" | "ids">,
+  options: IdentityOptions,
+): IdentityService {
+  const identity = new IdentityContext(kernel, options.tokenLifeMs);
+  const { keys, revocations, tokens } = identity;
+  return {
+    manifest: {
+      name: "identity",
+      migrations: identityMigrations,
+      policies: identityPolicies,
+      faces: [{ face: identityFace, routes: [...versionRoutes, ...authTokenRoutes(identity)] }],
+      operations: [],
+      reconcilers: [
+        // Makes up for a notification that was lost with a database connection.
+        { name: "identity.revocations", everyMs: seconds(5), run: () => revocations.refresh() },
+        {
+          name: "identity.purge",
+          everyMs: minutes(60),
+          async run() {
+            await revocations.purge();
+            await keys.forgetKeysBefore(kernel.clock.now() - options.tokenLifeMs - ALLOW_EXPIRED_MS);
+          },
+        },
+      ],
+    },
+    authenticator: new TokenAuthenticator(kernel, tokens, revocations),
+    bootstrap: (settings) => bootstrap(identity, options.region, options.catalog, settings),
+    rotateSigningKey: () => keys.rotate(),
+  };
+}
