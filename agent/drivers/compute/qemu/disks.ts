@@ -1,0 +1,127 @@
+import { constants } from "node:fs";
+import { access, copyFile, mkdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
+import { runCommand } from "../../../process/run-command.ts";
+import type { GuestSpec, ImageSource } from "../../../protocol/compute.ts";
+import type { Call } from "../../../runtime/call.ts";
+import type { HostFiles } from "./guest-files.ts";
+
+const GIB = 1024 ** 3;
+
+/** The image under a guest's disk: path on this host and how to read it. */
+interface Backing {
+  path: string;
+  format: "qcow2" | "raw";
+}
+
+export interface DiskInfo {
+  virtualBytes: number;
+  /** Files that this one refers to. */
+  backing: string | null;
+  dataFile: string | null;
+}
+
+/** The format is always told, never guessed: a raw image can hold what looks like another format's header. */
+export async function diskInfo(path: string, format: "qcow2" | "raw" = "qcow2"): Promise<DiskInfo> {
+  // The file may be in use by a guest: only read, ask for no lock.
+  const info = JSON.parse(await runCommand("qemu-img", ["info", "--output=json", "-U", "-f", format, path]));
+  return {
+    virtualBytes: info["virtual-size"],
+    backing: info["backing-filename"] ?? null,
+    dataFile: info["format-specific"]?.data?.["data-file"] ?? null,
+  };
+}
+
+/**
+ * Makes the guest's root disk exist: a layer over the image, as large as the flavor says. An existing disk is kept, put over
+ * this host's copy of the image, and grown while no process has it open.
+ * Throws `compute.flavor_disk_too_small`, `compute.image_unsafe`.
+ */
+export async function ensureRootDisk(files: HostFiles, spec: GuestSpec, call: Call): Promise<string> {
+  const { storage, image, sizeGiB } = spec.rootDisk;
+  const path = files.rootDisk(spec.serverId, storage);
+  const backing = await backingImage(files, spec, call);
+  if (!(await exists(path))) {
+    await createOverlay(path, backing, await wantedBytes(backing, image, sizeGiB), call);
+    return path;
+  }
+  const now = await diskInfo(path);
+  if (now.backing !== null && now.backing !== backing.path) await rebase(path, backing, call);
+  const wanted = sizeGiB * GIB;
+  if (wanted > now.virtualBytes) {
+    await runCommand("qemu-img", ["resize", "-q", "-f", "qcow2", path, String(wanted)], { signal: call.signal });
+  }
+  return path;
+}
+
+/** Points a layer that was copied from another host at this host's copy of the same image. */
+export async function putOverImage(files: HostFiles, spec: GuestSpec, path: string, call: Call): Promise<void> {
+  await rebase(path, await backingImage(files, spec, call), call);
+}
+
+/** Throws `compute.disk_damaged` unless the layer is sound. */
+export async function checkDisk(path: string, signal: AbortSignal): Promise<void> {
+  await runCommand("qemu-img", ["check", "-q", "-f", "qcow2", path], { signal, timeoutMs: 600_000 }).catch((cause) => {
+    throw new CloudError("conflict", "compute.disk_damaged", "The copied disk is damaged.", { cause });
+  });
+}
+
+/** Kernel and RAM disk of a guest that boots directly. */
+export async function bootFiles(
+  spec: GuestSpec,
+  call: Call,
+): Promise<{ kernel: string; ramdisk: string | null } | null> {
+  if (spec.kernel === null) return null;
+  const ramdisk = spec.ramdisk === null ? null : await call.image(spec.ramdisk);
+  return { kernel: await call.image(spec.kernel), ramdisk };
+}
+
+export async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** A disk on shared storage needs its image there too: every host must find it under the same path. */
+async function backingImage(files: HostFiles, spec: GuestSpec, call: Call): Promise<Backing> {
+  const { storage, image } = spec.rootDisk;
+  const format = image.format === "qcow2" ? "qcow2" : "raw";
+  if (storage === "local") return { path: await call.image(image), format };
+  const images = join(files.sharedDir(), "images");
+  const path = join(images, `${image.sha256}.${format}`);
+  if (await exists(path)) return { path, format };
+  await mkdir(images, { recursive: true, mode: 0o700 });
+  const partial = join(images, `.${spec.serverId}.partial`);
+  await copyFile(await call.image(image), partial, constants.COPYFILE_FICLONE);
+  await rename(partial, path);
+  return { path, format };
+}
+
+/** Size of a new disk. A flavor with no size takes the image's. */
+async function wantedBytes(backing: Backing, image: ImageSource, sizeGiB: number): Promise<number> {
+  const info = await diskInfo(backing.path, backing.format);
+  if (info.backing !== null || info.dataFile !== null) {
+    throw new CloudError("invalid", "compute.image_unsafe", "The image refers to another file.", {
+      internal: `image ${image.imageId} names a file of the host`,
+    });
+  }
+  if (sizeGiB === 0) return info.virtualBytes;
+  if (sizeGiB * GIB >= info.virtualBytes) return sizeGiB * GIB;
+  throw new CloudError("invalid", "compute.flavor_disk_too_small", "The flavor's disk is too small for the image.");
+}
+
+async function createOverlay(path: string, backing: Backing, bytes: number, call: Call): Promise<void> {
+  await mkdir(join(path, ".."), { recursive: true, mode: 0o700 });
+  const partial = `${path}.new`;
+  await rm(partial, { force: true });
+  const over = ["-f", "qcow2", "-F", backing.format, "-b", backing.path];
+  await runCommand("qemu-img", ["create", "-q", ...over, partial, String(bytes)], { signal: call.signal });
+  await rename(partial, path);
+}
+
+async function rebase(path: string, backing: Backing, call: Call): Promise<void> {
+  const args = ["rebase", "-q", "-u", "-f", "qcow2", "-F", backing.format, "-b", backing.path, path];
+  await runCommand("qemu-img", args, { signal: call.signal });
+}

@@ -1,0 +1,53 @@
+import { readFile, rm } from "node:fs/promises";
+import { basename } from "node:path";
+import { type Clock, sleep } from "../../../../kernel/clock/clock.ts";
+import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
+
+/** Pid of the live process that `pidFile` names, provided that its command line has `mark`; null when there is none. */
+export async function livePid(pidFile: string, mark: string): Promise<number | null> {
+  const text = await readFile(pidFile, "utf8").catch(() => "");
+  const pid = Number.parseInt(text, 10);
+  if (!Number.isSafeInteger(pid) || pid <= 1) return null;
+  return (await commandLine(pid)).includes(mark) ? pid : null;
+}
+
+/** Arguments of a process; empty when it is gone or a zombie. */
+export async function commandLine(pid: number): Promise<string[]> {
+  const text = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+  return text.split("\0").filter((part) => part !== "");
+}
+
+export async function isQemu(pid: number): Promise<boolean> {
+  const [program = ""] = await commandLine(pid);
+  return basename(program).startsWith("qemu-");
+}
+
+/** Kills the process and returns when it is gone for certain. Throws `compute.process_immortal` when it is not. */
+export async function killForCertain(pid: number, clock: Clock): Promise<void> {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ESRCH") return;
+    throw error;
+  }
+  if (await goneWithin(pid, 10_000, clock)) return;
+  throw new CloudError("internal", "compute.process_immortal", "A guest's process does not end.", {
+    internal: `pid ${pid} survives SIGKILL`,
+  });
+}
+
+export async function goneWithin(pid: number, limitMs: number, clock: Clock): Promise<boolean> {
+  const until = clock.now() + limitMs;
+  while ((await commandLine(pid)).length > 0) {
+    if (clock.now() >= until) return false;
+    await sleep(clock, 20);
+  }
+  return true;
+}
+
+/** Ends the helper process of a pid file, if it is the one marked, and forgets the file. */
+export async function endHelper(pidFile: string, mark: string, clock: Clock): Promise<void> {
+  const pid = await livePid(pidFile, mark);
+  if (pid !== null) await killForCertain(pid, clock);
+  await rm(pidFile, { force: true });
+}

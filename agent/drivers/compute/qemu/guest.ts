@@ -1,0 +1,188 @@
+import { mkdir } from "node:fs/promises";
+import type { Clock } from "../../../../kernel/clock/clock.ts";
+import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
+import { errorFields, type Logger } from "../../../../kernel/log/logger.ts";
+import type { GuestFacts, GuestPower, GuestSpec } from "../../../protocol/compute.ts";
+import { GuestAgent } from "./guest-agent.ts";
+import type { GuestFiles } from "./guest-files.ts";
+import { livePid } from "./guest-process.ts";
+import { type GuestRecord, newRecord, readRecord, writeRecord } from "./guest-record.ts";
+import { Qmp } from "./qmp.ts";
+
+const POWER_OF_STATUS: Record<string, GuestPower> = {
+  paused: "paused",
+  prelaunch: "paused",
+  inmigrate: "incoming",
+  postmigrate: "moved",
+  shutdown: "stopped",
+  "guest-panicked": "crashed",
+  "internal-error": "crashed",
+  "io-error": "crashed",
+};
+
+/** Events after which the guest may not be what it was. */
+const TELLING = new Set(["SHUTDOWN", "GUEST_PANICKED", "MIGRATION", "RESUME", "DEVICE_DELETED"]);
+
+/** One guest on this host: its record on disk, its process if it has one, and the one connection to that process. */
+export class Guest {
+  readonly id: string;
+  readonly files: GuestFiles;
+  readonly agent: GuestAgent;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  /** Called when something happened to the process: an event or its end. */
+  readonly #onChange: (guest: Guest) => void;
+  #record: GuestRecord | undefined;
+  #qmp: Promise<Qmp> | undefined;
+  #queue: Promise<unknown> = Promise.resolve();
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(id: string, files: GuestFiles, env: { clock: Clock; log: Logger; onChange: (guest: Guest) => void }) {
+    this.id = id;
+    this.files = files;
+    this.agent = new GuestAgent(files.agent, env.clock);
+    this.#clock = env.clock;
+    this.#log = env.log.with({ server: id });
+    this.#onChange = env.onChange;
+  }
+
+  /** Reads the record from disk; false when this host knows nothing of the guest. */
+  async load(): Promise<boolean> {
+    this.#record ??= await readRecord(this.files.record);
+    return this.#record !== undefined;
+  }
+
+  /** Throws `compute.guest_not_found`. */
+  get record(): GuestRecord {
+    if (this.#record) return this.#record;
+    throw new CloudError("notFound", "compute.guest_not_found", "The host has no such guest.");
+  }
+
+  get spec(): GuestSpec {
+    return this.record.spec;
+  }
+
+  /** Changes the record; it is on disk when this returns. */
+  async update(change: Partial<GuestRecord>): Promise<void> {
+    this.#record = { ...this.record, ...change };
+    await this.#save();
+  }
+
+  /** Takes a new spec into the record, which begins with it when there is none. */
+  async adopt(spec: GuestSpec): Promise<void> {
+    this.#record = { ...(this.#record ?? newRecord(spec)), spec };
+    await this.#save();
+  }
+
+  forget(): void {
+    this.#record = undefined;
+  }
+
+  /** One change of a guest at a time. */
+  exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(work);
+    this.#queue = result.catch(() => undefined);
+    return result;
+  }
+
+  pid(): Promise<number | null> {
+    return livePid(this.files.pid, this.files.pid);
+  }
+
+  async isAlive(): Promise<boolean> {
+    return (await this.pid()) !== null;
+  }
+
+  /** The connection to the process, opened when needed and then kept. Throws `compute.guest_not_running` without a process. */
+  async qmp(): Promise<Qmp> {
+    const open = await this.#qmp?.catch(() => undefined);
+    if (open && !open.closed) return open;
+    if (!(await this.isAlive())) {
+      throw new CloudError("conflict", "compute.guest_not_running", "The guest is not running.");
+    }
+    const opening = Qmp.open(this.files.qmp, this.#clock);
+    this.#qmp = opening;
+    const qmp = await opening;
+    qmp.onEvent(({ event, data }) => {
+      this.#log.debug({ event, data }, "hypervisor event");
+      if (TELLING.has(event)) this.#onChange(this);
+    });
+    qmp.onClose(() => this.#onChange(this));
+    return qmp;
+  }
+
+  /** Run state of the process as QEMU calls it; null without a process. */
+  async status(): Promise<string | null> {
+    if (!(await this.isAlive())) return null;
+    try {
+      const qmp = await this.qmp();
+      return (await qmp.execute<{ status: string }>("query-status")).status;
+    } catch (error) {
+      if (!(await this.isAlive())) return null;
+      throw error;
+    }
+  }
+
+  async power(): Promise<GuestPower> {
+    const status = await this.status();
+    if (status !== null) return POWER_OF_STATUS[status] ?? "running";
+    const { moved, intent, incoming } = this.record;
+    if (moved) return "moved";
+    return intent === "stopped" && incoming === null ? "stopped" : "crashed";
+  }
+
+  async facts(): Promise<GuestFacts> {
+    const { spec, started } = this.record;
+    const power = await this.power();
+    const alive = power === "running" || power === "paused";
+    return {
+      serverId: this.id,
+      power,
+      vcpus: (alive ? started?.vcpus : undefined) ?? spec.vcpus,
+      ramMiB: (alive ? started?.ramMiB : undefined) ?? spec.ramMiB,
+      diskStorage: spec.rootDisk.storage,
+      portIds: alive ? await this.portIds() : spec.nics.map((nic) => nic.portId),
+    };
+  }
+
+  /** Ports of the cards that the running guest has now. */
+  async portIds(): Promise<string[]> {
+    const devices = await this.devices();
+    return devices.flatMap((name) => (name.startsWith("card-") ? [name.slice("card-".length)] : []));
+  }
+
+  /** Names of the devices that were given one. */
+  async devices(): Promise<string[]> {
+    const qmp = await this.qmp();
+    const children = await qmp.execute<{ name: string; type: string }[]>("qom-list", { path: "/machine/peripheral" });
+    return children.filter((child) => child.type.startsWith("child<")).map((child) => child.name);
+  }
+
+  /** Lets go of the process, which goes on. */
+  async release(): Promise<void> {
+    const opening = this.#qmp;
+    this.#qmp = undefined;
+    const qmp = await opening?.catch((error) => {
+      this.#log.debug(errorFields(error), "no connection to release");
+      return undefined;
+    });
+    qmp?.close();
+  }
+
+  /** Makes loops that wait for the process look again. */
+  async poke(): Promise<void> {
+    const qmp = await this.#qmp?.catch(() => undefined);
+    qmp?.poke();
+  }
+
+  async #save(): Promise<void> {
+    const write = this.#writing.then(async () => {
+      const record = this.#record;
+      if (!record) return;
+      await mkdir(this.files.dir, { recursive: true, mode: 0o700 });
+      await writeRecord(this.files.record, record);
+    });
+    this.#writing = write.catch(() => undefined);
+    await write;
+  }
+}

@@ -1,0 +1,71 @@
+import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
+import type { Call } from "../../../runtime/call.ts";
+import type { Guest } from "./guest.ts";
+import { goneWithin, killForCertain } from "./guest-process.ts";
+import type { Host } from "./host.ts";
+import type { Qmp } from "./qmp.ts";
+
+const QUIT_MS = 3_000;
+/** A guest that is still starting has nobody to hear the button: it is pressed again. */
+const PRESS_AGAIN_MS = 5_000;
+
+/**
+ * Brings the guest's process to an end: the power button, then the guest agent, then the plug. `graceMs` 0 pulls the plug at
+ * once. Fine without a process. The record's intent becomes `stopped`.
+ */
+export async function stopGuest(host: Host, guest: Guest, graceMs: number, call: Call): Promise<void> {
+  if (graceMs > 0 && (await guest.status()) === "running") await askToPowerOff(host, guest, graceMs, call);
+  await endProcess(host, guest);
+  await guest.update({ intent: "stopped", started: null });
+}
+
+/** Ends the process without asking the guest. */
+export async function endProcess(host: Host, guest: Guest): Promise<void> {
+  const { clock } = host.options;
+  const pid = await guest.pid();
+  if (pid !== null) {
+    const ended = await guest.qmp().then(
+      (qmp) => quit(qmp).then(() => goneWithin(pid, QUIT_MS, clock)),
+      () => false,
+    );
+    if (!ended) await killForCertain(pid, clock);
+  }
+  await guest.release();
+}
+
+async function quit(qmp: Qmp): Promise<void> {
+  // The answer and the end of the connection race; either will do.
+  await qmp.execute("quit", {}, QUIT_MS).catch(() => undefined);
+}
+
+async function askToPowerOff(host: Host, guest: Guest, graceMs: number, call: Call): Promise<void> {
+  const { clock } = host.options;
+  const qmp = await guest.qmp();
+  const started = clock.now();
+  let pressedAt = Number.NEGATIVE_INFINITY;
+  let agentAsked = false;
+  for (;;) {
+    call.signal.throwIfAborted();
+    const elapsed = clock.now() - started;
+    if (qmp.closed || (await isOff(qmp)) || elapsed >= graceMs) return;
+    if (elapsed - pressedAt >= PRESS_AGAIN_MS) {
+      pressedAt = elapsed;
+      await qmp.execute("system_powerdown").catch(ignoreUnreachable);
+    } else if (!agentAsked && elapsed >= graceMs / 2) {
+      agentAsked = true;
+      await guest.agent.send("guest-shutdown", { mode: "powerdown" });
+    }
+    await qmp.changed(Math.min(500, graceMs));
+  }
+}
+
+async function isOff(qmp: Qmp): Promise<boolean> {
+  const state = await qmp.execute<{ status: string }>("query-status").catch(ignoreUnreachable);
+  return state === undefined || state.status !== "running";
+}
+
+/** The process may end between two looks at it. */
+function ignoreUnreachable(error: unknown): undefined {
+  if (error instanceof CloudError && error.code === "compute.hypervisor_unreachable") return undefined;
+  throw error;
+}

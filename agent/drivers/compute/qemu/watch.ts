@@ -1,0 +1,48 @@
+import { bringCards } from "./cards.ts";
+import { limitLog } from "./console.ts";
+import type { Guest } from "./guest.ts";
+import type { Host } from "./host.ts";
+import { noteArrival } from "./migration-destination.ts";
+import { endProcess } from "./stop.ts";
+
+const LOG_CHECK_MS = 60_000;
+
+/** Adopts what runs on this host and looks at each guest whenever something happens to it. */
+export async function watchGuests(host: Host): Promise<void> {
+  host.onGuestChange = (guest) => host.inBackground("looking at a guest", look(host, guest));
+  for await (const guest of host.guests()) {
+    if (!(await guest.isAlive())) continue;
+    await guest.qmp();
+    await look(host, guest);
+  }
+  checkLogs(host);
+}
+
+/** Tells of a guest that ended by itself, and gives back a card that it let go of too late. */
+async function look(host: Host, guest: Guest): Promise<void> {
+  if (host.closing.aborted || !(await guest.load())) return;
+  await noteArrival(guest);
+  await guest.exclusive(async () => {
+    if (host.closing.aborted || !(await guest.load())) return;
+    const { intent, incoming, moved, outgoing, started } = guest.record;
+    if (intent === "stopped" || incoming || moved || outgoing?.outcome === "running" || started === null) return;
+    const power = await guest.power();
+    if (power === "running") await bringCards(host, guest, host.closing);
+    if (power !== "stopped" && power !== "crashed") return;
+    await endProcess(host, guest);
+    await guest.update({ started: null, intent: power === "stopped" ? "stopped" : intent });
+    await host.announce(power === "stopped" ? "stopped" : "died", guest);
+  });
+}
+
+function checkLogs(host: Host): void {
+  const { clock } = host.options;
+  const timer = clock.after(LOG_CHECK_MS, () => {
+    const check = async () => {
+      for await (const guest of host.guests()) await limitLog(guest);
+    };
+    host.inBackground("limiting console logs", check());
+    checkLogs(host);
+  });
+  host.closing.addEventListener("abort", () => timer.cancel(), { once: true });
+}
