@@ -174,6 +174,19 @@ const otherLiveCases: readonly ComputeCase[] = [
     },
   },
   {
+    name: "live migration: a destination that is abandoned under way leaves the guest at its source",
+    ability: "liveMigration",
+    storage: "local",
+    async run(c) {
+      const { spec, tick, done } = await underWay(c, "mirror");
+      await live(c.b.driver).abandonIncoming(spec.serverId, c.call());
+      await rejectsWith(done, "conflict", "compute.migration_failed");
+      await c.expectPower(c.a, spec, "running");
+      await c.tickAbove(c.a, spec, tick);
+      assert.equal(await c.powerOf(c.b, spec), undefined);
+    },
+  },
+  {
     name: "live migration: abort without a migration is fine, a dead target fails",
     ability: "liveMigration",
     storage: "local",

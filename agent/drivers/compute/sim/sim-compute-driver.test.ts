@@ -35,7 +35,7 @@ computeDriverConformance({
         const things = [...left.guests, ...left.disks, ...left.ports, ...left.listeners];
         return [...things.map((thing) => JSON.stringify(thing)), ...world.violations];
       },
-      limitMs: 5000,
+      limitMs: 30_000,
       async dispose() {
         for (const host of hosts) await host.driver.close();
         for (const { host, serverId } of world.leftovers().guests) world.crashGuest(host, serverId);

@@ -113,9 +113,7 @@ class SimComputeDriver implements ComputeDriver, SimActs {
   ensure(spec: GuestSpec, power: "running" | "stopped" | "paused", call: Call): Promise<GuestFacts> {
     return this.act("compute.ensure", call.signal, () => {
       const found = this.host.guests.get(spec.serverId);
-      if (found?.power === "moved" || found?.power === "incoming") {
-        throw new CloudError("conflict", "compute.guest_migrating", `Server ${spec.serverId} is in a migration.`);
-      }
+      if (found) requireSettled(found);
       this.world.ensureDisk(this.host, spec);
       const guest = found ?? new SimGuest(spec);
       this.host.guests.set(spec.serverId, guest);
@@ -140,10 +138,9 @@ class SimComputeDriver implements ComputeDriver, SimActs {
   ensureStopped(serverId: string, _options: { graceMs: number }, call: Call): Promise<GuestFacts> {
     return this.act("compute.ensureStopped", call.signal, () => {
       const guest = this.guest(serverId);
-      if (guest.power === "incoming") {
-        throw new CloudError("conflict", "compute.guest_migrating", `Server ${serverId} is in a migration.`);
-      }
-      if (guest.power !== "moved") this.#turnOff(guest);
+      if (guest.power === "moved") return guest.facts();
+      requireSettled(guest);
+      this.#turnOff(guest);
       return guest.facts();
     });
   }
@@ -160,9 +157,7 @@ class SimComputeDriver implements ComputeDriver, SimActs {
     return this.act("compute.reboot", call.signal, () => {
       const guest = this.guest(serverId);
       if (guest.rebootKeys.includes(call.key)) return guest.facts();
-      if (guest.power === "incoming" || guest.power === "moved") {
-        throw new CloudError("conflict", "compute.guest_migrating", `Server ${serverId} is in a migration.`);
-      }
+      requireSettled(guest);
       if (options.type === "soft") requireActive(guest);
       guest.rebootKeys.push(call.key);
       if (guest.rebootKeys.length > REBOOT_MEMORY) guest.rebootKeys.shift();
@@ -254,6 +249,14 @@ class SimComputeDriver implements ComputeDriver, SimActs {
     const guest = target.guests.get(serverId);
     if (guest?.active || guest?.power === "incoming") this.world.setPower(target, guest, "crashed");
   }
+}
+
+/** Throws when the guest is not this host's to start: `compute.guest_moved`, `compute.guest_migrating`. */
+function requireSettled(guest: SimGuest): void {
+  const { serverId, power } = guest;
+  if (power === "moved") throw new CloudError("conflict", "compute.guest_moved", `Server ${serverId} has moved away.`);
+  if (power !== "incoming") return;
+  throw new CloudError("conflict", "compute.guest_migrating", `Server ${serverId} is in a migration.`);
 }
 
 /** Throws `compute.guest_not_running`. */
