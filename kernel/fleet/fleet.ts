@@ -134,6 +134,19 @@ export class Fleet {
     });
   }
 
+  /** All of these hosts are alive: what a poll says, for many hosts at once. */
+  heartbeat(hosts: readonly string[]): void {
+    const now = this.#options.clock.now();
+    for (const host of hosts) this.#heard.set(host, now);
+  }
+
+  /** Calls `wake` whenever a poll of that host would bring news. Returns the way to end it. */
+  subscribe(wake: (host: string) => void): () => void {
+    return this.#options.store.listen(COMMANDS_CHANNEL, (addressee) => {
+      for (const host of this.#addressees(addressee)) wake(host);
+    });
+  }
+
   /** Logger levels that the agent of `host` is to use, by logger prefix. */
   setLogLevels(host: string, levels: Record<string, string>): void {
     this.#logLevels.set(host, { ...this.#logLevels.get(host), ...levels });
@@ -239,9 +252,13 @@ export class Fleet {
   }
 
   #wakeAddressee(addressee: string): void {
-    const hosts = addressee.startsWith("@")
-      ? [...this.#clusters].filter(([, clusters]) => clusters.includes(addressee.slice(1))).map(([host]) => host)
-      : [addressee];
-    for (const host of hosts) for (const poller of this.#pollers.get(host) ?? []) poller.wake();
+    for (const host of this.#addressees(addressee)) for (const poller of this.#pollers.get(host) ?? []) poller.wake();
+  }
+
+  /** A host's name, or `@cluster` for its members. */
+  #addressees(addressee: string): string[] {
+    if (!addressee.startsWith("@")) return [addressee];
+    const cluster = addressee.slice(1);
+    return [...this.#clusters].filter(([, clusters]) => clusters.includes(cluster)).map(([host]) => host);
   }
 }
