@@ -21,8 +21,7 @@ export function mount(
   const raw = new Set([...groups].filter(([, [first]]) => first.rawBody).map(([key]) => key));
   for (const rawBody of [false, true]) {
     void fastify.register(async (scope) => {
-      if (rawBody) scope.addContentTypeParser("*", (_request, _payload, done) => done(null));
-      else scope.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+      if (!rawBody) readBodies(scope);
       for (const [key, group] of groups) {
         if (raw.has(key) !== rawBody) continue;
         const [method = "", url = ""] = key.split(" ");
@@ -41,6 +40,17 @@ export function mount(
   if (face.errors.wrongMethod === 405) refuseOtherMethods(fastify, runtime, new Set(groups.keys()), settings);
 }
 
+/** Bodies stay unread, whatever their type. */
+export function leaveBodies(scope: FastifyInstance): void {
+  scope.removeAllContentTypeParsers();
+  scope.addContentTypeParser("*", (_request, _payload, done) => done(null));
+}
+
+function readBodies(scope: FastifyInstance): void {
+  scope.removeAllContentTypeParsers();
+  scope.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+}
+
 /** An empty content type counts as none; Fastify would refuse it. */
 function dropEmptyContentType(request: FastifyRequest, _reply: FastifyReply, done: () => void): void {
   if (request.raw.headers["content-type"] === "") delete request.raw.headers["content-type"];
@@ -56,7 +66,6 @@ function refuseOtherMethods(
 ): void {
   const { responder, clock } = settings;
   void fastify.register(async (scope) => {
-    scope.addContentTypeParser("*", (_request, _payload, done) => done(null));
     for (const url of new Set([...declared].map((key) => key.split(" ")[1] ?? ""))) {
       const allowed = METHODS.filter((method) => declared.has(`${method} ${url}`));
       const handler = (raw: FastifyRequest, reply: FastifyReply) => {
@@ -64,7 +73,8 @@ function refuseOtherMethods(
         reply.raw.setHeader("Allow", allowed.join(", "));
         responder.sendError(runtime, request, reply, methodNotAllowed(), clock.now());
       };
-      scope.route({ method: METHODS.filter((method) => !allowed.includes(method)), url, handler });
+      const refused = METHODS.filter((method) => !allowed.includes(method));
+      scope.route({ method: refused, url, handler, errorHandler: (_unreadBody, raw, reply) => handler(raw, reply) });
     }
   });
 }

@@ -10,7 +10,7 @@ import { FaceRuntime } from "./face-runtime.ts";
 import { Fallback } from "./fallback.ts";
 import { type HealthCheck, kernelFace, kernelRoutes } from "./kernel-face.ts";
 import { Metrics } from "./metrics.ts";
-import { mount } from "./mount.ts";
+import { leaveBodies, mount } from "./mount.ts";
 import { Observer } from "./observer.ts";
 import type { PipelineSettings } from "./pipeline.ts";
 import type { AgentAuthenticator, Authenticator, PolicyCheck } from "./request.ts";
@@ -87,9 +87,10 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1024 },
     serverFactory: (handler) => listener(options.tls, handler as RequestListener),
   });
-  fastify.removeAllContentTypeParsers();
+  leaveBodies(fastify);
   for (const { runtime, routes } of mounted) mount(fastify, runtime, routes, settings);
   fastify.setNotFoundHandler((request, reply) => fallback.serve(request, reply));
+  fastify.setErrorHandler((_unreadBody, request, reply) => fallback.serve(request, reply));
   const sockets = new WebSockets(options.sockets ?? [], {
     ids: options.ids,
     log: settings.log,
