@@ -103,7 +103,10 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     fastify,
     metrics,
     routeTable: faces.flatMap(({ face, routes }) => routes.flatMap((route) => routeRows(face, route))),
-    listen: (address) => fastify.listen(address),
+    async listen(address) {
+      const inUse = await fastify.listen(address);
+      return options.tls ? inUse.replace("http:", "https:") : inUse;
+    },
     inject: (request) => fastify.inject(request),
     async close(graceMs = DEFAULT_GRACE_MS) {
       closing.abort();
