@@ -47,8 +47,8 @@ export interface RequestContext {
 export type QueryValue = string | string[] | undefined;
 export type RawQuery = Readonly<Record<string, QueryValue>>;
 
-/** What a handler sees of a request. `Body` and `Query` are the static types of the route's schemas. */
-export interface ApiRequest<Body = unknown, Query = RawQuery> {
+/** What a handler sees of a request. `Body` and `Query` are the static types of the route's schemas; `ApiRequest` fits all. */
+export interface ApiRequest<Body = unknown, Query = unknown> {
   readonly face: Face;
   readonly method: string;
   /** Without the query. */
