@@ -40,10 +40,10 @@ async function serveDisk(host: Host, serverId: string): Promise<string | null> {
   const guest = await host.guest(serverId);
   return guest.exclusive(async () => {
     const { storage } = guest.spec.rootDisk;
-    if (storage === "shared") return null;
     if (await guest.isAlive()) {
       throw new CloudError("conflict", "compute.guest_running", "The guest is running.");
     }
+    if (storage === "shared") return null;
     const { diskUri: served } = guest.record;
     if (served !== null && (await livePid(guest.files.exportPid, guest.files.exportPid)) !== null) return served;
     await ensureDiskNotServed(host, guest);

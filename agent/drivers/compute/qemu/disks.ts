@@ -1,11 +1,11 @@
 import { constants } from "node:fs";
-import { access, copyFile, mkdir, rename, rm } from "node:fs/promises";
+import { access, copyFile, mkdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import { runCommand } from "../../../process/run-command.ts";
-import type { GuestSpec, ImageSource } from "../../../protocol/compute.ts";
+import type { DiskStorage, GuestSpec, ImageSource } from "../../../protocol/compute.ts";
 import type { Call } from "../../../runtime/call.ts";
-import type { HostFiles } from "./guest-files.ts";
+import { type HostFiles, writeAtomically } from "./guest-files.ts";
 
 const GIB = 1024 ** 3;
 
@@ -76,6 +76,24 @@ export async function bootFiles(
   const ramdisk = spec.ramdisk === null ? null : await call.image(spec.ramdisk);
   return { kernel: await call.image(spec.kernel), ramdisk };
 }
+
+/**
+ * Notes that a disk on shared storage is this host's now: the host where the guest was last made to be. Only it may remove
+ * the disk, so that a host that is left behind cannot, however often it is told to.
+ */
+export async function claimDisk(files: HostFiles, serverId: string, storage: DiskStorage, host: string): Promise<void> {
+  if (storage === "shared") await writeAtomically(ownerFile(files, serverId), host);
+}
+
+/** Removes the guest's disks from this host's storage, and from the shared store when they belong to `owner` (null: never). */
+export async function removeDisks(files: HostFiles, serverId: string, owner: string | null): Promise<void> {
+  await rm(files.instanceDir(serverId, "local"), { recursive: true, force: true });
+  if (!files.hasSharedDir || owner === null) return;
+  const noted = await readFile(ownerFile(files, serverId), "utf8").catch(() => owner);
+  if (noted === owner) await rm(files.instanceDir(serverId, "shared"), { recursive: true, force: true });
+}
+
+const ownerFile = (files: HostFiles, serverId: string): string => join(files.instanceDir(serverId, "shared"), "owner");
 
 export async function exists(path: string): Promise<boolean> {
   return access(path).then(

@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import type { GuestFacts } from "../../../protocol/compute.ts";
 import type { Call } from "../../../runtime/call.ts";
 import type { ComputeDriver } from "../driver.ts";
@@ -9,7 +10,7 @@ import { fencing } from "./fencing.ts";
 import type { Guest } from "./guest.ts";
 import { Host } from "./host.ts";
 import { abandonIncoming, checkDestination, finishIncoming, prepareIncoming } from "./migration-destination.ts";
-import { abortMigration, forceCompleteMigration, migrateOut } from "./migration-source.ts";
+import { abortMigration, forceCompleteMigration, migrateOut, settleUnattended } from "./migration-source.ts";
 import { guestNetworking } from "./networking.ts";
 import type { QemuDriverOptions } from "./options.ts";
 import { ensureGuest, ensureGuestAbsent, reboot, setPaused } from "./power.ts";
@@ -97,10 +98,14 @@ class QemuDriver implements ComputeDriver {
     return this.#host.close();
   }
 
-  /** Throws `compute.guest_not_found` for a guest that this host does not know. */
+  /** Throws `compute.guest_not_found` for a guest that this host does not know, `compute.guest_moved` for one that lives elsewhere. */
   async #change(serverId: string, work: (guest: Guest) => Promise<unknown>): Promise<GuestFacts> {
     const guest = await this.#host.knownGuest(serverId);
     return guest.exclusive(async () => {
+      await settleUnattended(guest);
+      if (guest.record.moved || guest.record.incoming !== null) {
+        throw new CloudError("conflict", "compute.guest_moved", "The guest lives on another host.");
+      }
       await work(guest);
       return guest.facts();
     });

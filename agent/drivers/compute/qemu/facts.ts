@@ -11,9 +11,8 @@ const GIB = 1024 ** 3;
 
 /** What this host is and can do, measured now. Throws `compute.driver_unavailable` without QEMU. */
 export async function hostFacts(host: Host): Promise<ComputeFacts> {
-  const { capacity, stateDir, sharedDir, network, fenceTargets } = host.options;
+  const { capacity, stateDir, sharedDir, network } = host.options;
   const { blocks, bsize } = await statfs(stateDir);
-  const optional = fenceTargets === undefined ? [] : ["fencing"];
   return {
     driver: "qemu",
     hypervisorType: host.accelerator === "kvm" ? "KVM" : "QEMU",
@@ -25,7 +24,7 @@ export async function hostFacts(host: Host): Promise<ComputeFacts> {
     migrationAddress: network.kind === "namespace" ? network.fabricAddress : "127.0.0.1",
     sharedStorage: sharedDir === null ? null : await storeId(sharedDir),
     uptimeS: Math.floor(uptime()),
-    abilities: ["networking", "coldMigration", "liveMigration", ...optional],
+    abilities: ["networking", "coldMigration", "liveMigration", "fencing", "events"],
   };
 }
 

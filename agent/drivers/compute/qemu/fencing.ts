@@ -1,5 +1,5 @@
 import { readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import { tryCommand } from "../../../process/run-command.ts";
 import type { Fencing } from "../driver.ts";
@@ -34,7 +34,7 @@ export function fencing(host: Host): Fencing {
 /** By pid file and by namespace: either alone could miss one. */
 async function processesOf(target: FenceTarget): Promise<number[]> {
   const pids = new Set<number>();
-  const guests = join(target.stateDir, "guests");
+  const guests = join(resolve(target.stateDir), "guests");
   for (const name of await readdir(guests).catch(() => [])) {
     for (const file of ["qemu.pid", "export.pid"]) {
       const path = join(guests, name, file);

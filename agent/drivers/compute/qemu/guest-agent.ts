@@ -74,7 +74,7 @@ export class GuestAgent {
     }
   }
 
-  /** Addresses (with prefix length, link-local left out) by MAC as the guest sees them. */
+  /** Addresses (link-local left out) by MAC as the guest sees them. */
   async addresses(): Promise<NonNullable<SeenByGuest>> {
     const cards = await this.execute<GuestInterface[]>("guest-network-get-interfaces");
     const seen: Record<string, string[]> = {};
@@ -82,9 +82,7 @@ export class GuestAgent {
       const mac = card["hardware-address"];
       if (mac === undefined || card.name === "lo") continue;
       const addresses = card["ip-addresses"] ?? [];
-      seen[mac] = addresses
-        .filter((a) => !a["ip-address"].startsWith("fe80:"))
-        .map((a) => `${a["ip-address"]}/${a.prefix}`);
+      seen[mac] = addresses.map((a) => a["ip-address"]).filter((address) => !address.startsWith("fe80:"));
     }
     return seen;
   }
@@ -134,7 +132,7 @@ export class GuestAgent {
 interface GuestInterface {
   name: string;
   "hardware-address"?: string;
-  "ip-addresses"?: { "ip-address": string; prefix: number }[];
+  "ip-addresses"?: { "ip-address": string }[];
 }
 
 /** Bytes before the last delimiter belong to nobody any more. */

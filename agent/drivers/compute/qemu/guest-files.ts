@@ -75,6 +75,10 @@ export class HostFiles {
     return join(this.instanceDir(serverId, storage), "root.qcow2");
   }
 
+  get hasSharedDir(): boolean {
+    return this.#sharedDir !== null;
+  }
+
   sharedDir(): string {
     if (this.#sharedDir !== null) return this.#sharedDir;
     throw new CloudError("conflict", "compute.no_shared_storage", "The host has no shared instance storage.");

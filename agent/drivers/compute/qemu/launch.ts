@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { sleep } from "../../../../kernel/clock/clock.ts";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import { runCommand } from "../../../process/run-command.ts";
@@ -38,6 +38,7 @@ export async function launch(
   const boot = await bootFiles(spec, call);
   await writeConfigDrive(spec, files.configDrive, call.signal);
   for (const nic of spec.nics) await host.network?.ensureTap(nic);
+  const consoleBefore = (await stat(files.serialLog).catch(() => undefined))?.size ?? 0;
   const boots = options.start === "running" && host.accelerator === "tcg";
   const giveBack = boots ? await host.bootSlots.take(call.signal) : undefined;
   try {
@@ -51,15 +52,16 @@ export async function launch(
     await giveBack?.();
     throw error;
   }
-  if (giveBack) host.inBackground("watching a boot", whenBooted(host, guest).finally(giveBack));
+  if (giveBack) host.inBackground("watching a boot", whenBooted(host, guest, consoleBefore).finally(giveBack));
 }
 
 /** Resolves when the guest's console says so, the guest is gone, or it has had its time. */
-async function whenBooted(host: Host, guest: Guest): Promise<void> {
+async function whenBooted(host: Host, guest: Guest, consoleBefore: number): Promise<void> {
   const { clock } = host.options;
   const until = clock.now() + SILENT_BOOT_MS;
-  while (clock.now() < until && (await guest.isAlive())) {
-    if ((await readFile(guest.files.serialLog, "latin1").catch(() => "")).includes("BOOT-OK")) return;
+  const pid = await guest.pid();
+  while (clock.now() < until && pid !== null && (await guest.pid()) === pid) {
+    if ((await readFile(guest.files.serialLog, "latin1").catch(() => "")).includes("BOOT-OK", consoleBefore)) return;
     await sleep(clock, 250, host.closing);
   }
 }

@@ -3,7 +3,7 @@ import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import type { ComputeFacts, GuestFacts, GuestSpec, IncomingTarget, MigrationMode } from "../../../protocol/compute.ts";
 import type { Call } from "../../../runtime/call.ts";
 import { type DiskAddress, diskUri, socketAddress } from "./disk-uri.ts";
-import { ensureRootDisk, exists } from "./disks.ts";
+import { claimDisk, ensureRootDisk, exists } from "./disks.ts";
 import { hostFacts } from "./facts.ts";
 import { withFreePort } from "./free-port.ts";
 import type { Guest } from "./guest.ts";
@@ -60,7 +60,7 @@ export async function prepareIncoming(
       const known = guest.record.incoming?.target;
       const power = await guest.power();
       if (known && power !== "crashed") return known;
-      if (guest.record.incoming === null && guestHasControl(power)) throw guestRunning();
+      if (guest.record.incoming === null && !guest.record.moved) throw guestRunning();
       await clear(host, guest);
     }
     await guest.adopt(spec);
@@ -85,6 +85,7 @@ export async function finishIncoming(host: Host, spec: GuestSpec, paused: boolea
     if (guest.record.incoming.mode === "mirror") await closeDiskServer(qmp);
     await qmp.execute("announce-self", { initial: 50, max: 550, rounds: 5, step: 50 });
     await guest.adopt(spec);
+    await claimDisk(host.files, guest.id, spec.rootDisk.storage, host.options.host);
     await guest.update({ incoming: null, intent: paused ? "paused" : "running" });
     return guest.facts();
   });
@@ -116,8 +117,11 @@ function guestHasControl(power: string): boolean {
 async function listen(host: Host, guest: Guest, mode: MigrationMode, call: Call): Promise<IncomingTarget> {
   const { spec } = guest;
   const rootDisk = host.files.rootDisk(guest.id, spec.rootDisk.storage);
-  if (mode === "mirror") await ensureRootDisk(host.files, spec, call);
-  else if (!(await exists(rootDisk))) {
+  if (mode === "mirror") {
+    // The mirror brings only what differs from the image: what an earlier stay left behind would shine through.
+    await rm(rootDisk, { force: true });
+    await ensureRootDisk(host.files, spec, call);
+  } else if (!(await exists(rootDisk))) {
     throw new CloudError("conflict", "compute.migration_refused", "The server's disk is not on the shared storage.");
   }
   await launch(host, guest, { rootDisk, start: "incoming" }, call);

@@ -87,13 +87,21 @@ export async function forceCompleteMigration(guest: Guest): Promise<void> {
   await guest.poke();
 }
 
+/**
+ * To be called by another command on the guest, while nobody follows its migration: who started it has been replaced, so a
+ * migration under way is ended here. One that has completed is noted as such.
+ */
+export async function settleUnattended(guest: Guest): Promise<void> {
+  if (guest.record.outgoing?.outcome !== "running") return;
+  const status = await guest.status();
+  if (status === "postmigrate") await completed(guest, (await migrationState(await guest.qmp())).downtime ?? null);
+  else await settle(guest, status === null ? "failed" : "aborted");
+}
+
 async function begin(guest: Guest, options: MigrateOutOptions, call: Call): Promise<void> {
-  const { outgoing: last, moved } = guest.record;
-  if (last?.key === call.key) return;
-  if (moved) throw new CloudError("conflict", "compute.guest_moved", "The guest lives on another host.");
-  if (last?.outcome === "running") {
-    throw new CloudError("conflict", "compute.guest_migrating", "The guest is being migrated.");
-  }
+  if (guest.record.outgoing?.key === call.key) return;
+  await settleUnattended(guest);
+  if (guest.record.moved) throw new CloudError("conflict", "compute.guest_moved", "The guest lives on another host.");
   const status = await guest.status();
   if (status !== "running" && status !== "paused") {
     throw new CloudError("conflict", "compute.guest_not_running", "The guest is not running.");
@@ -152,9 +160,7 @@ async function follow(guest: Guest, qmp: Qmp, call: Call): Promise<number | null
     const { status = "none" } = state;
     const { abort, force, mode } = outgoing(guest);
     if (status === "completed" && (await isGone(guest, qmp))) {
-      const downtimeMs = state.downtime ?? null;
-      await guest.update({ moved: true, outgoing: { ...outgoing(guest), outcome: "completed", downtimeMs } });
-      return downtimeMs;
+      return completed(guest, state.downtime ?? null);
     }
     if (status === "failed") throw failed(state["error-desc"] ?? "");
     if (status === "cancelled" || status === "none") throw ended("aborted");
@@ -169,6 +175,11 @@ async function follow(guest: Guest, qmp: Qmp, call: Call): Promise<number | null
     call.signal.throwIfAborted();
     await qmp.changed(POLL_MS);
   }
+}
+
+async function completed(guest: Guest, downtimeMs: number | null): Promise<number | null> {
+  await guest.update({ moved: true, outgoing: { ...outgoing(guest), outcome: "completed", downtimeMs } });
+  return downtimeMs;
 }
 
 /** A process that took the guest in earlier also says "completed"; only the state after sending is proof. */

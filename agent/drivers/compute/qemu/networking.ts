@@ -8,7 +8,7 @@ import { writeConfigDrive } from "./config-drive.ts";
 import type { Guest } from "./guest.ts";
 import { unresponsive } from "./guest-agent.ts";
 import type { Host } from "./host.ts";
-import { isRefusal } from "./qmp.ts";
+import { isRefusal, type Qmp } from "./qmp.ts";
 
 /** Covers the boot of a guest that was started a moment ago. */
 const AGENT_LIMIT_MS = 30_000;
@@ -95,11 +95,22 @@ async function replaceConfigDrive(host: Host, guest: Guest, call: Call): Promise
   const qmp = await guest.qmp();
   await writeConfigDrive(guest.spec, guest.files.configDrive, call.signal);
   await unplug(host, guest, CONFIG_DEVICE, call.signal);
-  await qmp.execute("blockdev-del", { "node-name": CONFIG_NODE }).catch((error: unknown) => {
-    if (!isRefusal(error)) throw error;
-  });
+  await ensureNodeAbsent(qmp, CONFIG_NODE, call);
   await qmp.execute("blockdev-add", { ...configBlockNode(guest.files.configDrive) });
   await qmp.execute("device_add", configDevice());
+}
+
+/** QEMU lets go of a device's drive a moment after the device is gone. */
+async function ensureNodeAbsent(qmp: Qmp, node: string, call: Call): Promise<void> {
+  for (;;) {
+    const nodes = await qmp.execute<{ "node-name": string }[]>("query-named-block-nodes");
+    if (!nodes.some((each) => each["node-name"] === node)) return;
+    await qmp.execute("blockdev-del", { "node-name": node }).catch((error: unknown) => {
+      if (!isRefusal(error)) throw error;
+    });
+    call.signal.throwIfAborted();
+    await qmp.changed(50);
+  }
 }
 
 /** Addresses as the guest reports them, as soon as they are those of its spec. Throws `compute.guest_unresponsive`. */
@@ -115,5 +126,5 @@ async function whenSeen(host: Host, guest: Guest, call: Call): Promise<SeenByGue
 }
 
 function hasAddresses(nic: Nic, seen: string[]): boolean {
-  return nic.fixedIps.every((ip) => seen.includes(`${ip.address}/${ip.prefix}`));
+  return nic.fixedIps.every((ip) => seen.includes(ip.address));
 }

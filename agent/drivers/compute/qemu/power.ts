@@ -4,10 +4,11 @@ import type { GuestFacts, GuestSpec, Nic } from "../../../protocol/compute.ts";
 import type { Call } from "../../../runtime/call.ts";
 import { bringCards } from "./cards.ts";
 import { ensureDiskNotServed } from "./cold-migration.ts";
-import { ensureRootDisk } from "./disks.ts";
+import { claimDisk, ensureRootDisk, removeDisks } from "./disks.ts";
 import type { Guest } from "./guest.ts";
 import type { Host } from "./host.ts";
 import { checkSpec, launch } from "./launch.ts";
+import { settleUnattended } from "./migration-source.ts";
 import { endProcess, stopGuest } from "./stop.ts";
 
 export type WantedPower = "running" | "stopped" | "paused";
@@ -19,12 +20,14 @@ export async function ensureGuest(host: Host, spec: GuestSpec, power: WantedPowe
   return guest.exclusive(async () => {
     const before = (await guest.load()) ? guest.spec.nics : [];
     await guest.adopt(spec);
-    refuseGuestOfAnotherHost(guest);
+    await settleUnattended(guest);
+    refuseIncoming(guest);
     const now = await guest.power();
     if (now !== "running" && now !== "paused") await removeTaps(host, cardsWithout(before, spec.nics));
     if (power === "stopped") {
       if (now !== "stopped") await stopGuest(host, guest, 0, call);
       await ensureRootDisk(host.files, spec, call);
+      await claim(host, spec);
     } else if (now === "running" || now === "paused") {
       await bringCards(host, guest, call.signal);
       await setPaused(guest, power === "paused");
@@ -40,12 +43,17 @@ export async function start(host: Host, guest: Guest, power: "running" | "paused
   await endProcess(host, guest);
   await ensureDiskNotServed(host, guest);
   const rootDisk = await ensureRootDisk(host.files, guest.spec, call);
+  await claim(host, guest.spec);
   await guest.update({ intent: power, moved: false, outgoing: null, incoming: null });
   await launch(host, guest, { rootDisk, start: power }, call);
 }
 
 export async function setPaused(guest: Guest, paused: boolean): Promise<void> {
   const qmp = await guest.qmp();
+  const power = await guest.power();
+  if (power !== "running" && power !== "paused") {
+    throw new CloudError("conflict", "compute.guest_not_running", "The guest is not running.");
+  }
   await guest.update({ intent: paused ? "paused" : "running" });
   await qmp.execute(paused ? "stop" : "cont");
 }
@@ -71,22 +79,26 @@ export async function reboot(
 export async function ensureGuestAbsent(host: Host, serverId: string, disks: boolean): Promise<void> {
   const guest = await host.guest(serverId);
   await guest.exclusive(async () => {
-    if (await guest.load()) await removeKnown(host, guest, disks);
-    else if (disks) await rm(host.files.instanceDir(serverId, "local"), { recursive: true, force: true });
+    const elsewhere = (await guest.load()) && (await removeKnown(host, guest)) === "elsewhere";
+    if (disks) await removeDisks(host.files, serverId, elsewhere ? null : host.options.host);
     await rm(guest.files.dir, { recursive: true, force: true });
     guest.forget();
   });
 }
 
-async function removeKnown(host: Host, guest: Guest, disks: boolean): Promise<void> {
-  const movedAway = (await guest.power()) === "moved";
+/** Ends the process and its surroundings; tells whether the guest lives on another host. */
+async function removeKnown(host: Host, guest: Guest): Promise<"here" | "elsewhere"> {
+  const moved = (await guest.power()) === "moved";
+  const { incoming } = guest.record;
   await ensureDiskNotServed(host, guest);
-  await guest.update({ intent: "stopped", moved: movedAway });
+  await guest.update({ intent: "stopped", moved });
   await endProcess(host, guest);
   await removeTaps(host, guest.spec.nics);
-  const { storage } = guest.spec.rootDisk;
-  if (!disks || (movedAway && storage === "shared")) return;
-  await rm(host.files.instanceDir(guest.id, storage), { recursive: true, force: true });
+  return moved || (incoming !== null && !incoming.received) ? "elsewhere" : "here";
+}
+
+async function claim(host: Host, spec: GuestSpec): Promise<void> {
+  await claimDisk(host.files, spec.serverId, spec.rootDisk.storage, host.options.host);
 }
 
 export async function removeTaps(host: Host, nics: readonly Nic[]): Promise<void> {
@@ -98,9 +110,8 @@ function cardsWithout(before: readonly Nic[], after: readonly Nic[]): Nic[] {
   return before.filter((nic) => !kept.has(nic.portId));
 }
 
-/** Two processes on one disk destroy it. */
-function refuseGuestOfAnotherHost(guest: Guest): void {
-  const { incoming, outgoing } = guest.record;
-  if (incoming === null && outgoing?.outcome !== "running") return;
+/** Until it has arrived, the guest runs on the host that sends it. */
+function refuseIncoming(guest: Guest): void {
+  if (guest.record.incoming === null) return;
   throw new CloudError("conflict", "compute.guest_migrating", "The guest is being migrated.");
 }

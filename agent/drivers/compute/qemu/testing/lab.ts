@@ -12,7 +12,13 @@ import { tryCommand } from "../../../../process/run-command.ts";
 import type { GuestSpec, ImageSource, Nic } from "../../../../protocol/compute.ts";
 import type { Call } from "../../../../runtime/call.ts";
 import type { ComputeDriver } from "../../driver.ts";
-import { ensureHostNamespace, removeFabric, removeHostNamespace, whyNoNamespaces } from "../../network/fabric.ts";
+import {
+  ensureHostNamespace,
+  hostNetns,
+  removeFabric,
+  removeHostNamespace,
+  whyNoNamespaces,
+} from "../../network/fabric.ts";
 import { createQemuDriver } from "../driver.ts";
 import { GuestAgent } from "../guest-agent.ts";
 import { killForCertain, livePid } from "../guest-process.ts";
@@ -97,11 +103,8 @@ export class Lab {
   }
 
   async spec(storage: "local" | "shared", changes: Partial<GuestSpec> = {}): Promise<GuestSpec> {
-    const serverId = systemIds.uuid();
     return {
-      serverId,
-      instanceName: `instance-${serverId.slice(0, 8)}`,
-      hostname: `vm-${serverId.slice(0, 4)}`,
+      ...this.identity(),
       vcpus: 1,
       ramMiB: 128,
       rootDisk: { sizeGiB: 1, storage, image: await this.#source(this.image.root, "qcow2") },
@@ -113,6 +116,17 @@ export class Lab {
       publicKeys: [],
       ...changes,
     };
+  }
+
+  /** What tells one guest from another. */
+  identity(): Pick<GuestSpec, "serverId" | "instanceName" | "hostname"> {
+    const serverId = systemIds.uuid();
+    const short = serverId.slice(0, 8);
+    return { serverId, instanceName: `instance-${short}`, hostname: `vm-${short}` };
+  }
+
+  netns(host: string): string {
+    return hostNetns(this.#fabric, host);
   }
 
   nic(address: string): Nic {
@@ -128,10 +142,13 @@ export class Lab {
     };
   }
 
-  /** Numbers of all ticks on the host's console of the guest. */
+  /** All of the guest's serial console on that host. */
+  console(host: string, serverId: string): Promise<string> {
+    return readFile(join(this.stateDir(host), "guests", serverId, "serial.log"), "utf8").catch(() => "");
+  }
+
   async ticks(host: string, serverId: string): Promise<number[]> {
-    const text = await readFile(join(this.stateDir(host), "guests", serverId, "serial.log"), "utf8").catch(() => "");
-    return [...text.matchAll(/^tick (\d+) up=/gm)].map((match) => Number(match[1]));
+    return ticksOf(await this.console(host, serverId));
   }
 
   /** Waits for a condition with a limit. */
@@ -194,12 +211,17 @@ export class Lab {
   }
 }
 
-/** Fails unless the second console goes on where the first one ended: no tick missing, none twice. */
-export function assertNoTickLost(before: number[], after: number[]): void {
-  const all = [...before, ...after];
-  const first = all[0] ?? assert.fail("no ticks");
+/** Numbers of all complete ticks. */
+export function ticksOf(console: string): number[] {
+  return [...console.matchAll(/tick (\d+) up=/g)].map((match) => Number(match[1]));
+}
+
+/** Fails unless the second console goes on where the first one ended, in the middle of a line perhaps: no tick missing, none twice. */
+export function assertNoTickLost(before: string, after: string): void {
+  const ticks = ticksOf(before + after);
+  const first = ticks[0] ?? assert.fail("no ticks");
   assert.deepEqual(
-    all,
-    all.map((_, index) => first + index),
+    ticks,
+    ticks.map((_, index) => first + index),
   );
 }

@@ -1,0 +1,62 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { computeDriverConformance } from "../../../conformance/compute-driver-conformance.ts";
+import { runCommand } from "../../../process/run-command.ts";
+import { Lab, whyNoHosts } from "./testing/lab.ts";
+
+const skip = await whyNoHosts();
+if (skip !== null) test("qemu: conformance", { skip }, () => {});
+else {
+  const hosts = ["one", "two"];
+  const lab = await Lab.open("namespace", hosts);
+  after(() => lab.close());
+  const template = { local: await lab.spec("local"), shared: await lab.spec("shared") };
+  const image = lab.call().image;
+  let addresses = 10;
+
+  computeDriverConformance({
+    name: "qemu",
+    // One lab for all cases: each of them shows that it left nothing behind.
+    make: async () => ({
+      hosts: hosts.map((name) => ({
+        name,
+        get driver() {
+          return lab.driver(name);
+        },
+        async restart() {
+          await lab.driver(name).close();
+          await lab.startDriver(name);
+        },
+      })),
+      spec({ storage = "local", nics = 1 } = {}) {
+        const cards = Array.from({ length: nics }, () => {
+          addresses += 1;
+          return lab.nic(`10.6.${addresses >> 8}.${addresses & 255}`);
+        });
+        return { ...template[storage], ...lab.identity(), nics: cards };
+      },
+      image,
+      boots: (log) => log.match(/BOOT-OK/g)?.length ?? 0,
+      leftovers: () => leftovers(lab, hosts),
+      limitMs: 90_000,
+      dispose: async () => {},
+    }),
+  });
+}
+
+async function leftovers(lab: Lab, names: readonly string[]): Promise<string[]> {
+  const found: string[] = [];
+  for (const store of ["shared", ...names]) {
+    for (const id of await readdir(join(lab.dir, store, "instances"))) found.push(`disk ${store}/${id}`);
+  }
+  for (const name of names) {
+    for (const id of await readdir(join(lab.stateDir(name), "guests"))) found.push(`record ${name}/${id}`);
+    const netns = lab.netns(name);
+    const links = JSON.parse(await runCommand("ip", ["-n", netns, "-j", "link", "show"])) as { ifname: string }[];
+    for (const { ifname } of links) if (!["lo", "eth0"].includes(ifname)) found.push(`card ${name}/${ifname}`);
+    const pids = (await runCommand("ip", ["netns", "pids", netns])).split("\n").filter(Boolean);
+    for (const pid of pids) found.push(`process ${name}/${pid}`);
+  }
+  return found;
+}
