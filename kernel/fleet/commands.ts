@@ -1,7 +1,8 @@
+import type { Static } from "typebox";
 import type { Command, CommandProgress, CommandResult } from "../../agent/protocol/envelope.ts";
 import type { Clock } from "../clock/clock.ts";
 import { CloudError, type ErrorKind, errorFromFault, type PublicFault } from "../errors/cloud-error.ts";
-import type { CallerFactory, CallOptions, CallOrigin, CommandCaller } from "../operations/command-caller.ts";
+import type { CallerFactory, CallOptions, CallOrigin, CommandCaller, VerbTable } from "../operations/command-caller.ts";
 import { LeaseLost } from "../operations/journal.ts";
 import { holdsLease } from "../operations/lease.ts";
 import { FINAL_STATES, type OperationTables } from "../operations/tables.ts";
@@ -51,6 +52,47 @@ export class Commands implements CallerFactory {
     };
   }
 
+  /**
+   * Asks a host's agent something that changes nothing, outside of any operation: a read verb, which has no epoch.
+   * Throws `unavailable` when the host does not answer in time.
+   */
+  async ask<Table extends VerbTable, V extends keyof Table & string>(
+    _table: Table,
+    verb: V,
+    input: Static<Table[V]["input"]>,
+    options: { host: string; subject: string; id: string; timeoutMs: number },
+  ): Promise<Static<Table[V]["result"]>> {
+    const now = this.#clock.now();
+    const key = `ask/${options.id}`;
+    const row: CommandRow = {
+      key,
+      base_key: key,
+      try_number: 1,
+      operation_id: "",
+      host: options.host,
+      cluster: null,
+      taken_by: null,
+      subject: options.subject,
+      epoch: 0,
+      verb,
+      input: JSON.stringify(input),
+      state: "queued",
+      outcome: null,
+      deadline_at: now + options.timeoutMs,
+      created_at: now,
+    };
+    await this.#store.tx(async (t) => {
+      await t.tables<FleetTables>().insertInto("commands").values(row).execute();
+      t.notify(COMMANDS_CHANNEL, options.host);
+    });
+    try {
+      const { signal } = new AbortController();
+      return resultOf(await this.#wait(row, { signal }, {})) as Static<Table[V]["result"]>;
+    } finally {
+      await this.#store.tx((t) => t.tables<FleetTables>().deleteFrom("commands").where("key", "=", key).execute());
+    }
+  }
+
   /** What the agent of `host` has to do that it does not know yet, and what it is to stop doing or may forget. */
   async pending(
     host: string,
@@ -61,14 +103,15 @@ export class Commands implements CallerFactory {
     const rows = await this.#store.read
       .tables<FleetTables & OperationTables>()
       .selectFrom("commands")
-      .innerJoin("operations", "operations.id", "commands.operation_id")
+      .leftJoin("operations", "operations.id", "commands.operation_id")
       .selectAll("commands")
       .select("operations.state as operation_state")
       .where((eb) => eb.or([eb("host", "=", host), eb("taken_by", "=", host)]))
       .where("commands.state", "in", ["queued", "revoked"])
       .orderBy("commands.created_at")
       .execute();
-    const dead = (row: (typeof rows)[number]) => row.state === "revoked" || FINAL_STATES.includes(row.operation_state);
+    const dead = (row: (typeof rows)[number]) =>
+      row.state === "revoked" || (row.operation_state !== null && FINAL_STATES.includes(row.operation_state));
     return {
       commands: rows.filter((row) => !dead(row) && !known.has(row.key)).map(toWire),
       revoked: rows.filter((row) => dead(row) && known.has(row.key)),
@@ -140,13 +183,20 @@ export class Commands implements CallerFactory {
 
   /** Drops commands whose operation has ended; agents forget them at their next poll. */
   async sweep(): Promise<void> {
-    await this.#store.tx((t) => {
+    await this.#store.tx(async (t) => {
+      // Questions whose asker died before the answer.
+      await t
+        .tables<FleetTables>()
+        .deleteFrom("commands")
+        .where("operation_id", "=", "")
+        .where("deadline_at", "<", this.#clock.now())
+        .execute();
       const ended = t
         .tables<OperationTables>()
         .selectFrom("operations")
         .select("id")
         .where("state", "in", FINAL_STATES);
-      return t.tables<FleetTables>().deleteFrom("commands").where("operation_id", "in", ended).execute();
+      await t.tables<FleetTables>().deleteFrom("commands").where("operation_id", "in", ended).execute();
     });
   }
 
@@ -195,7 +245,11 @@ export class Commands implements CallerFactory {
     return row;
   }
 
-  async #wait(row: CommandRow, origin: CallOrigin, options: CallOptions): Promise<CommandRow> {
+  async #wait(
+    row: CommandRow,
+    origin: Pick<CallOrigin, "signal">,
+    options: Pick<CallOptions, "onProgress">,
+  ): Promise<CommandRow> {
     const { promise, resolve, reject } = Promise.withResolvers<CommandRow>();
     const waiter: Waiter = { host: row.host, settle: resolve, fail: reject, progress: options.onProgress };
     const waiters = this.#waiters.get(row.key) ?? new Set();

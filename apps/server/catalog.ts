@@ -1,0 +1,9 @@
+import type { CatalogTemplate } from "../../services/identity/bootstrap.ts";
+
+/** Where each service is published. Types are those that clients look up; a service with two types has two rows. */
+export const catalog: readonly CatalogTemplate[] = [
+  { type: "identity", name: "keystone", path: "/identity" },
+  { type: "compute", name: "nova", path: "/compute/v2.1" },
+  { type: "image", name: "glance", path: "/image" },
+  { type: "network", name: "neutron", path: "/network" },
+];

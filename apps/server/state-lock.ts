@@ -1,0 +1,51 @@
+import { rm } from "node:fs/promises";
+import { connect, createServer, type Server } from "node:net";
+import { join } from "node:path";
+import { CloudError } from "../../kernel/errors/cloud-error.ts";
+
+/**
+ * Makes sure that one process at a time uses a state folder. The lock is a listening socket: the kernel drops it with the
+ * process, however that ends. Throws `server.state_in_use`.
+ */
+export async function lockState(stateDir: string): Promise<() => Promise<void>> {
+  const path = join(stateDir, "lock.sock");
+  const server = (await listenOn(path)) ?? (await takeOver(path));
+  if (!server) {
+    throw new CloudError(
+      "conflict",
+      "server.state_in_use",
+      `Another server uses ${stateDir}. Stop it, or choose another folder with --state.`,
+    );
+  }
+  server.unref();
+  return () => new Promise((done) => server.close(() => done()));
+}
+
+/** Undefined when the socket's file exists already. */
+function listenOn(path: string): Promise<Server | undefined> {
+  return new Promise((resolve, reject) => {
+    const server = createServer((socket) => socket.destroy());
+    server.once("error", (error: NodeJS.ErrnoException) =>
+      error.code === "EADDRINUSE" ? resolve(undefined) : reject(error),
+    );
+    server.listen(path, () => resolve(server));
+  });
+}
+
+/** The file of a process that is gone is no lock. */
+async function takeOver(path: string): Promise<Server | undefined> {
+  if (await isAnswered(path)) return undefined;
+  await rm(path, { force: true });
+  return await listenOn(path);
+}
+
+function isAnswered(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}
