@@ -1,0 +1,75 @@
+import type { ApiRequest } from "../../../kernel/http/request.ts";
+import type { Operation } from "../../../kernel/operations/definition.ts";
+import type { Tx } from "../../../kernel/store/store.ts";
+import type { Gate } from "../domain/can.ts";
+import type { TaskState } from "../domain/server-state.ts";
+import { recordAction } from "../store/instance-actions.ts";
+import { transition } from "../store/servers.ts";
+import type { ServerRow } from "../store/tables.ts";
+import type { FaceDependencies } from "./dependencies.ts";
+
+type Asking = Pick<ApiRequest<never, never>, "context" | "requestId">;
+
+export interface Acceptance<Input> {
+  /** Name in the list of instance actions; null where OpenStack records none. */
+  readonly action: string | null;
+  readonly operation: Operation<Input>;
+  readonly input: Input;
+}
+
+/** Starts an operation on a server for this request, in the caller's transaction. Returns its id. */
+export async function startFor<Input>(
+  t: Tx,
+  deps: FaceDependencies,
+  request: Asking,
+  server: ServerRow,
+  { action, operation, input }: Acceptance<Input>,
+): Promise<string> {
+  const operationId = await deps.kernel.operations.start(t, operation, {
+    input,
+    resourceId: server.id,
+    projectId: server.project_id,
+    userId: request.context.userId,
+    requestId: request.requestId,
+  });
+  if (action !== null) await recordFor(t, deps, request, server, { action, operationId });
+  return operationId;
+}
+
+/** Records what the request asks of the server. */
+export async function recordFor(
+  t: Tx,
+  deps: FaceDependencies,
+  request: Asking,
+  server: ServerRow,
+  { action, operationId }: { action: string; operationId: string | null },
+): Promise<void> {
+  await recordAction(t, deps.kernel, {
+    serverId: server.id,
+    requestId: request.requestId,
+    action,
+    userId: request.context.userId,
+    projectId: request.context.projectId ?? server.project_id,
+    operationId,
+  });
+}
+
+/** The form of most actions: one transaction that gives the server its task, if it is still as the gate wants, and starts the operation. */
+export async function accept<Input>(
+  deps: FaceDependencies,
+  request: Asking,
+  server: ServerRow,
+  options: Acceptance<Input> & { readonly gate: Gate; readonly task: TaskState; readonly name: string },
+): Promise<string> {
+  const { vm, task } = options.gate;
+  return await deps.kernel.store.tx(async (t) => {
+    await transition(t, {
+      clock: deps.kernel.clock,
+      id: server.id,
+      from: { ...(vm ? { vm } : {}), ...(task ? { task } : {}) },
+      to: { task: options.task },
+      action: options.name,
+    });
+    return await startFor(t, deps, request, server, options);
+  });
+}

@@ -1,0 +1,106 @@
+import { CloudError } from "../../../kernel/errors/cloud-error.ts";
+import { pageBody, pageOf } from "../../../kernel/http/pagination.ts";
+import type { ApiRequest } from "../../../kernel/http/request.ts";
+import { type Route, route } from "../../../kernel/http/route.ts";
+import type { Queries } from "../../../kernel/store/store.ts";
+import { isLike } from "../domain/name-pattern.ts";
+import { findServerEvenDeleted, listServers, type ServerFilter } from "../store/server-lists.ts";
+import type { ServerRow } from "../store/tables.ts";
+import type { FaceDependencies } from "./dependencies.ts";
+import { SERVER_VIEW_RULES, serverViews } from "./server-facts.ts";
+import { listingOf, type ServerQuery, serverQuery } from "./server-filters.ts";
+import { mayKnow, serverOf, targetOf } from "./server-lookup.ts";
+import { serverSummary } from "./server-view.ts";
+
+/** List, detailed list and show. */
+export function serverReads(deps: FaceDependencies): Route[] {
+  const q = deps.kernel.store.read;
+  const list = (kind: "index" | "detail") =>
+    route({
+      name: kind === "index" ? "servers.list" : "servers.detail",
+      method: "GET",
+      path: kind === "index" ? "/servers" : "/servers/detail",
+      policy: [
+        `os_compute_api:servers:${kind}`,
+        `os_compute_api:servers:${kind}:get_all_tenants`,
+        "os_compute_api:servers:allow_all_filters",
+        ...SERVER_VIEW_RULES,
+      ],
+      query: serverQuery,
+      strictQueryFrom: "2.75",
+      async handler(request) {
+        request.authorize(`os_compute_api:servers:${kind}`, { project_id: request.context.projectId });
+        const { limit } = pageOf(request, deps.settings.maxLimit);
+        const rows = await readPage(q, deps, request, kind, limit);
+        const views =
+          kind === "index"
+            ? rows.map((row) => serverSummary(row, request.urls))
+            : await serverViews(q, deps, request, rows, { withGroups: false });
+        return { body: pageBody(request, "servers", views, { limit, markerOf: (view) => String(view.id) }) };
+      },
+    });
+  return [
+    list("index"),
+    list("detail"),
+    route({
+      name: "servers.show",
+      method: "GET",
+      path: "/servers/:id",
+      policy: ["os_compute_api:servers:show", ...SERVER_VIEW_RULES],
+      async handler(request) {
+        const server = await serverOf(q, request);
+        request.authorize("os_compute_api:servers:show", targetOf(server));
+        const [view] = await serverViews(q, deps, request, [server], { withGroups: true });
+        return { body: { server: view } };
+      },
+    }),
+  ];
+}
+
+async function readPage(
+  q: Queries,
+  deps: FaceDependencies,
+  request: ApiRequest<unknown, ServerQuery>,
+  kind: "index" | "detail",
+  limit: number,
+): Promise<ServerRow[]> {
+  const { filter, sort, addressLike } = listingOf(request, kind);
+  const marker = await markerOf(q, request, request.query.marker);
+  const ids = addressLike === undefined ? undefined : await withAddress(q, deps, filter, addressLike);
+  return await listServers(q, { ...filter, ids }, { limit, marker, sort });
+}
+
+async function markerOf(
+  q: Queries,
+  request: ApiRequest<unknown, ServerQuery>,
+  id: string | undefined,
+): Promise<ServerRow | undefined> {
+  if (id === undefined) return undefined;
+  const row = await findServerEvenDeleted(q, id);
+  if (row && mayKnow(request, row.project_id)) return row;
+  throw new CloudError("invalid", "compute.marker", `marker [${id}] not found`);
+}
+
+/** Servers with an address that fits the pattern, among those that the rest of the filter lets through. */
+async function withAddress(
+  q: Queries,
+  deps: FaceDependencies,
+  filter: ServerFilter,
+  pattern: string,
+): Promise<string[]> {
+  const rows = await listServers(q, filter, { limit: MOST_FILTERED_BY_ADDRESS, marker: undefined, sort: [] });
+  const addresses = await deps.network.networkInfo(
+    q,
+    rows.map((row) => row.id),
+  );
+  return rows
+    .map((row) => row.id)
+    .filter((id) =>
+      Object.values(addresses.get(id) ?? {})
+        .flat()
+        .some(({ addr }) => isLike(pattern, addr)),
+    );
+}
+
+/** Stays below the number of variables that both databases take in one statement. */
+const MOST_FILTERED_BY_ADDRESS = 10_000;
