@@ -164,7 +164,6 @@ async function ensureUser(
       name_key: wanted.name.toLowerCase(),
       domain_id: DEFAULT_DOMAIN,
       enabled: 1,
-      description: null,
       default_project_id: wanted.projectId,
       password_hash: wanted.hash,
       password_expires_at: null,
@@ -225,17 +224,25 @@ async function publishEndpoints(
   wanted: { serviceId: string; region: string; url: string },
 ): Promise<void> {
   const db = t.tables<IdentityTables>();
-  const { numUpdatedRows } = await db
-    .updateTable("identity_endpoints")
-    .set({ url: wanted.url })
+  const existing = await db
+    .selectFrom("identity_endpoints")
+    .select("id")
     .where("service_id", "=", wanted.serviceId)
-    .where("seeded", "=", 1)
+    .limit(1)
     .executeTakeFirst();
-  if (numUpdatedRows > 0n) return;
-  for (const kind of ["public", "internal", "admin"] as const) {
+  if (existing) {
     await db
-      .insertInto("identity_endpoints")
-      .values({
+      .updateTable("identity_endpoints")
+      .set({ url: wanted.url })
+      .where("service_id", "=", wanted.serviceId)
+      .where("seeded", "=", 1)
+      .execute();
+    return;
+  }
+  await db
+    .insertInto("identity_endpoints")
+    .values(
+      (["public", "internal", "admin"] as const).map((kind) => ({
         id: ids.hex(),
         service_id: wanted.serviceId,
         interface: kind,
@@ -245,7 +252,7 @@ async function publishEndpoints(
         name: null,
         seeded: 1,
         extra: "{}",
-      })
-      .execute();
-  }
+      })),
+    )
+    .execute();
 }

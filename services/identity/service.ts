@@ -3,9 +3,8 @@ import type { Authenticator } from "../../kernel/http/request.ts";
 import type { KernelServices, ServiceManifest } from "../../kernel/service/manifest.ts";
 import { type BootstrapResult, type BootstrapSettings, bootstrap, type CatalogTemplate } from "./bootstrap.ts";
 import { IdentityContext } from "./context.ts";
-import { authTokenRoutes } from "./http/auth-tokens.ts";
 import { identityFace } from "./http/face.ts";
-import { versionRoutes } from "./http/versions.ts";
+import { identityRoutes } from "./http/routes.ts";
 import { identityPolicies } from "./policies.ts";
 import { identityMigrations } from "./store/migrations.ts";
 import { TokenAuthenticator } from "./tokens/authenticator.ts";
@@ -41,7 +40,7 @@ export function createIdentityService(
       name: "identity",
       migrations: identityMigrations,
       policies: identityPolicies,
-      faces: [{ face: identityFace, routes: [...versionRoutes, ...authTokenRoutes(identity)] }],
+      faces: [{ face: identityFace, routes: identityRoutes(identity) }],
       operations: [],
       reconcilers: [
         // Makes up for a notification that was lost with a database connection.

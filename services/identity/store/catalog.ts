@@ -1,6 +1,6 @@
 import type { Queries } from "../../../kernel/store/store.ts";
 import { type CatalogSubject, fillUrl } from "../domain/catalog-url.ts";
-import type { EndpointRow, IdentityTables } from "./tables.ts";
+import type { EndpointRow, IdentityTables, RegionRow, ServiceRow } from "./tables.ts";
 
 export interface CatalogEntry {
   readonly id: string;
@@ -47,4 +47,48 @@ function entryOf(endpoint: EndpointRow, subject: CatalogSubject): CatalogEndpoin
   if (url === null) return [];
   const { id, region_id } = endpoint;
   return [{ id, interface: endpoint.interface, region: region_id, region_id, url }];
+}
+
+export function findService(queries: Queries, id: string): Promise<ServiceRow | undefined> {
+  return queries
+    .tables<IdentityTables>()
+    .selectFrom("identity_services")
+    .selectAll()
+    .where("id", "=", id)
+    .executeTakeFirst();
+}
+
+export function findEndpoint(queries: Queries, id: string): Promise<EndpointRow | undefined> {
+  return queries
+    .tables<IdentityTables>()
+    .selectFrom("identity_endpoints")
+    .selectAll()
+    .where("id", "=", id)
+    .executeTakeFirst();
+}
+
+export function findRegion(queries: Queries, id: string): Promise<RegionRow | undefined> {
+  return queries
+    .tables<IdentityTables>()
+    .selectFrom("identity_regions")
+    .selectAll()
+    .where("id", "=", id)
+    .executeTakeFirst();
+}
+
+/** A region and everything below it. */
+export async function regionsBelow(queries: Queries, id: string): Promise<string[]> {
+  const found = [id];
+  let level = [id];
+  while (level.length > 0) {
+    const rows = await queries
+      .tables<IdentityTables>()
+      .selectFrom("identity_regions")
+      .select("id")
+      .where("parent_region_id", "in", level)
+      .execute();
+    level = rows.map((row) => row.id);
+    found.push(...level);
+  }
+  return found;
 }

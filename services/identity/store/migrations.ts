@@ -35,7 +35,6 @@ export const identityMigrations: readonly Migration[] = [
         name_key text NOT NULL,
         domain_id text NOT NULL REFERENCES identity_projects (id) ON DELETE CASCADE,
         enabled bigint NOT NULL,
-        description text,
         default_project_id text,
         password_hash text,
         password_expires_at bigint,

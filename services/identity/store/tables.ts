@@ -29,7 +29,6 @@ export interface UserTable {
   name_key: string;
   domain_id: string;
   enabled: number;
-  description: string | null;
   /** May name a project that is gone. */
   default_project_id: string | null;
   /** Null: cannot log in with a password. */

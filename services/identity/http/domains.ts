@@ -1,0 +1,157 @@
+import { type SqlBool, sql } from "kysely";
+import { Type } from "typebox";
+import type { ApiRequest } from "../../../kernel/http/request.ts";
+import { type Route, route } from "../../../kernel/http/route.ts";
+import type { IdentityContext } from "../context.ts";
+import { createProject, deleteProject, updateProject } from "../store/project-writes.ts";
+import { findDomain, tagsOf } from "../store/projects.ts";
+import type { ProjectRow } from "../store/tables.ts";
+import { Options, ShortName, Tags, Text } from "./fields.ts";
+import { conditions, type Filters } from "./list-query.ts";
+import {
+  authorizeOn,
+  checkMutable,
+  checkSameId,
+  demand,
+  extrasOf,
+  ListQuery,
+  listTable,
+  mergedExtra,
+  mergedOptions,
+  ownDomainOnly,
+} from "./members.ts";
+import { domainView } from "./views.ts";
+
+const attributes = {
+  description: Type.Optional(Text),
+  enabled: Type.Optional(Type.Boolean()),
+  tags: Type.Optional(Tags),
+  options: Type.Optional(Options),
+};
+const KNOWN = ["name", "explicit_domain_id", ...Object.keys(attributes)];
+
+const filters: Filters = {
+  name: { kind: "name", column: "name_key" },
+  enabled: { kind: "boolean", column: "enabled" },
+};
+
+export function domainRoutes(identity: IdentityContext): Route[] {
+  const { store, ids } = identity.kernel;
+
+  const authorized = async (request: ApiRequest, rule: string): Promise<ProjectRow> => {
+    const id = request.param("id");
+    return authorizeOn(request, rule, { kind: "domain", row: await findDomain(store.read, id), id });
+  };
+
+  const views = async (request: ApiRequest, rows: readonly ProjectRow[]) => {
+    const tags = await tagsOf(
+      store.read,
+      rows.map((row) => row.id),
+    );
+    return rows.map((row) => domainView(request, row, tags.get(row.id) ?? []));
+  };
+
+  return [
+    route({
+      name: "domains.list",
+      method: "GET",
+      path: "/domains",
+      policy: "identity:list_domains",
+      query: ListQuery,
+      handler(request) {
+        request.authorize("identity:list_domains", { target: { domain: { id: request.context.domainId } } });
+        return listTable(request, store.read, {
+          table: "identity_projects",
+          collection: "domains",
+          where: [
+            sql<SqlBool>`is_domain = 1`,
+            ...conditions(request.rawQuery, filters),
+            ...ownDomainOnly(request, "id"),
+          ],
+          view: (rows) => views(request, rows),
+        });
+      },
+    }),
+    route({
+      name: "domains.create",
+      method: "POST",
+      path: "/domains",
+      policy: "identity:create_domain",
+      success: 201,
+      body: Type.Object({
+        domain: Type.Object({
+          name: ShortName,
+          explicit_domain_id: Type.Optional(Type.String({ pattern: "^[0-9a-fA-F]{32}$" })),
+          ...attributes,
+        }),
+      }),
+      async handler(request) {
+        request.authorize("identity:create_domain");
+        const { domain } = request.body;
+        const row = await identity.change((t) =>
+          createProject(t, {
+            id: domain.explicit_domain_id ?? ids.hex(),
+            name: domain.name,
+            domainId: null,
+            parentId: null,
+            description: domain.description ?? "",
+            enabled: domain.enabled ?? true,
+            tags: domain.tags ?? [],
+            options: mergedOptions("{}", domain.options),
+            extra: JSON.stringify(extrasOf(domain, KNOWN)),
+          }),
+        );
+        return { body: { domain: domainView(request, row, (domain.tags ?? []).toSorted()) } };
+      },
+    }),
+    route({
+      name: "domains.show",
+      method: "GET",
+      path: "/domains/:id",
+      policy: "identity:get_domain",
+      async handler(request) {
+        const [domain] = await views(request, [await authorized(request, "identity:get_domain")]);
+        return { body: { domain } };
+      },
+    }),
+    route({
+      name: "domains.update",
+      method: "PATCH",
+      path: "/domains/:id",
+      policy: "identity:update_domain",
+      body: Type.Object({ domain: Type.Object({ name: Type.Optional(ShortName), ...attributes }) }),
+      async handler(request) {
+        const row = await authorized(request, "identity:update_domain");
+        const { domain } = request.body;
+        checkSameId(domain, row.id);
+        checkMutable("domain", row, domain);
+        await identity.revoke((t, revoked) =>
+          updateProject(t, revoked, row, {
+            ...(domain.name === undefined ? {} : { name: domain.name }),
+            ...(domain.description === undefined ? {} : { description: domain.description ?? "" }),
+            ...(domain.enabled === undefined ? {} : { enabled: domain.enabled }),
+            ...(domain.tags === undefined ? {} : { tags: domain.tags }),
+            options: mergedOptions(row.options, domain.options),
+            extra: mergedExtra(row.extra, extrasOf(domain, KNOWN)),
+          }),
+        );
+        const updated = demand(await findDomain(store.read, row.id), "domain", row.id);
+        const [view] = await views(request, [updated]);
+        return { body: { domain: view } };
+      },
+    }),
+    route({
+      name: "domains.delete",
+      method: "DELETE",
+      path: "/domains/:id",
+      policy: "identity:delete_domain",
+      success: 204,
+      async handler(request) {
+        const row = await authorized(request, "identity:delete_domain");
+        checkMutable("domain", row);
+        await identity.revoke((t, revoked) => deleteProject(t, revoked, row));
+        return undefined;
+      },
+    }),
+  ];
+}
