@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+import type { NetworkTables } from "../../../network/store/tables.ts";
+import { ENDED, type MigrationStatus } from "../../domain/migration-state.ts";
+import type { VmState } from "../../domain/server-state.ts";
+import { flavorOf } from "../../store/servers.ts";
+import type { ComputeTables, FlavorSnapshot } from "../../store/tables.ts";
+import type { OperationWorld } from "./operation-world.ts";
+
+/** How one server is to end. */
+export interface Expected {
+  readonly serverId: string;
+  /** Any of these; null for a server that is nowhere. */
+  readonly host: string | readonly string[] | null;
+  readonly vm: VmState;
+  /** Of the guest; derived from `vm` when absent. */
+  readonly power?: "running" | "paused" | "stopped" | "crashed";
+  readonly flavor?: FlavorSnapshot;
+  /** Statuses that its migration records may have although they have not ended. */
+  readonly open?: readonly MigrationStatus[];
+}
+
+/** Demands that exactly these servers exist, each in one place, and that nothing else of anything is left anywhere. */
+export async function expectCleanSlate(world: OperationWorld, ...servers: Expected[]): Promise<void> {
+  const db = world.tools.store.read.tables<ComputeTables & NetworkTables>();
+  assert.deepEqual(
+    (await world.live()).map((row) => `${row.name} ${row.state} in ${row.step}`),
+    [],
+    "operations are under way",
+  );
+  assert.deepEqual(world.sim.violations, [], "something that must never happen did");
+  const left = world.sim.leftovers();
+  const guests: unknown[] = [];
+  const disks: unknown[] = [];
+  const allocations: unknown[] = [];
+  const ports: string[] = [];
+  for (const wanted of servers) {
+    const row = await db.selectFrom("servers").selectAll().where("id", "=", wanted.serverId).executeTakeFirstOrThrow();
+    const { serverId } = wanted;
+    assert.equal(row.vm_state, wanted.vm, `vm_state of the server; fault ${row.fault}`);
+    assert.equal(row.task_state, null, "task_state of the server");
+    const places: (string | null)[] = wanted.host === null ? [null] : [wanted.host].flat();
+    assert.ok(places.includes(row.host), `the server is on ${row.host}, not ${places.join(" or ")}`);
+    const bound = await db.selectFrom("ports").select(["id", "host"]).where("device_id", "=", serverId).execute();
+    if (row.host === null || row.deleted_at !== null) {
+      assert.deepEqual(bound, [], "ports of a server that is nowhere");
+      continue;
+    }
+    const flavor = flavorOf(row);
+    if (wanted.flavor) assert.deepEqual(flavor, wanted.flavor);
+    const power = wanted.power ?? POWER_OF[wanted.vm];
+    guests.push({ host: row.host, serverId, power });
+    assert.equal(row.power_state, POWER_NUMBERS[power ?? "stopped"], "power_state of the server");
+    disks.push({ store: row.storage === "shared" ? "store" : row.host, serverId });
+    allocations.push({
+      server_id: serverId,
+      host: row.host,
+      vcpus: flavor.vcpus,
+      ram_mib: flavor.ramMiB,
+      disk_gib: flavor.diskGiB,
+    });
+    assert.deepEqual(new Set(bound.map((port) => port.host)), new Set([row.host]), "hosts of the server's ports");
+    ports.push(...bound.map((port) => `${row.host} ${port.id}`));
+    const open = await db
+      .selectFrom("migrations")
+      .select("status")
+      .where("server_id", "=", serverId)
+      .where("status", "not in", [...ENDED, ...(wanted.open ?? [])])
+      .execute();
+    assert.deepEqual(open, [], "open migration records");
+  }
+  assert.deepEqual(sorted(left.guests), sorted(guests), "guests on the hosts");
+  assert.deepEqual(sorted(left.disks), sorted(disks), "disks");
+  assert.deepEqual(left.listeners, [], "listeners");
+  assert.deepEqual(left.ports.map((port) => `${port.host} ${port.portId}`).toSorted(), ports.toSorted(), "cards");
+  const rows = await db
+    .selectFrom("allocations")
+    .select(["server_id", "host", "vcpus", "ram_mib", "disk_gib"])
+    .execute();
+  assert.deepEqual(sorted(rows), sorted(allocations), "allocations");
+  await expectTrueCounters(world);
+}
+
+/** What hosts count as promised is the sum of the promises. */
+export async function expectTrueCounters(world: OperationWorld): Promise<void> {
+  const db = world.tools.store.read.tables<ComputeTables>();
+  const rows = await db.selectFrom("allocations").selectAll().execute();
+  for (const host of await db.selectFrom("compute_hosts").selectAll().execute()) {
+    const here = rows.filter((row) => row.host === host.host);
+    const sum = (pick: (row: (typeof rows)[number]) => number) => here.reduce((total, row) => total + pick(row), 0);
+    assert.deepEqual(
+      [host.vcpus_used, host.ram_used_mib, host.disk_used_gib],
+      [sum((r) => r.vcpus), sum((r) => r.ram_mib), sum((r) => r.disk_gib)],
+      `what is promised on ${host.host}`,
+    );
+  }
+}
+
+const POWER_OF: Partial<Record<VmState, "running" | "paused" | "stopped">> = {
+  active: "running",
+  paused: "paused",
+  stopped: "stopped",
+  resized: "running",
+};
+const POWER_NUMBERS = { running: 1, paused: 3, stopped: 4, crashed: 6 } as const;
+
+function sorted(list: readonly unknown[]): string[] {
+  return list.map((one) => JSON.stringify(one)).toSorted();
+}

@@ -1,0 +1,199 @@
+import { setImmediate } from "node:timers/promises";
+import { createSimComputeDriver } from "../../../../agent/drivers/compute/sim/sim-compute-driver.ts";
+import { SimWorld } from "../../../../agent/drivers/compute/sim/sim-world.ts";
+import { computeService } from "../../../../agent/runtime/compute-service.ts";
+import type { InProcessServer } from "../../../../agent/runtime/in-process-link.ts";
+import { SimulatedFleet } from "../../../../agent/sim/simulated-fleet.ts";
+import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
+import { Fleet } from "../../../../kernel/fleet/fleet.ts";
+import { Membership } from "../../../../kernel/fleet/join.ts";
+import { silentLogger } from "../../../../kernel/log/logger.ts";
+import type { CallerFactory } from "../../../../kernel/operations/command-caller.ts";
+import type { AnyOperation } from "../../../../kernel/operations/definition.ts";
+import { OperationRunner } from "../../../../kernel/operations/runner.ts";
+import { FINAL_STATES, type OperationRow, type OperationTables } from "../../../../kernel/operations/tables.ts";
+import type { FaultWorld, WorldTools } from "../../../../kernel/operations/testing/fault-run.ts";
+import { ensureDefaultNetwork } from "../../../network/seed.ts";
+import { listOperations } from "../compute-operations.ts";
+import { type Given, given } from "./given.ts";
+import type { OperationHarness } from "./operation-harness.ts";
+
+export const HOSTS = ["a", "b", "c"] as const;
+/** Turns of the event loop without anything to do for an agent after which only time can help. */
+const CALM_TURNS = { sqlite: 60, postgres: 1500 } as const;
+const MAX_ROUNDS = 2000;
+
+/** Three simulated hosts with a shared store, their agents, and the server's side in between: everything is real but the hypervisor. */
+export class OperationWorld implements FaultWorld {
+  readonly sim: SimWorld;
+  readonly tools: WorldTools;
+  readonly harness: OperationHarness;
+  readonly definitions: readonly AnyOperation[];
+  /** Prepares servers and operations as the API does. */
+  readonly given: Given;
+  fleet: Fleet;
+  readonly agents: SimulatedFleet;
+  readonly callers: CallerFactory;
+  readonly membership: Membership;
+  #runner: OperationRunner | undefined;
+  #runners = 0;
+  #calm = 0;
+
+  private constructor(harness: OperationHarness, tools: WorldTools, under: AnyOperation | undefined) {
+    this.harness = harness;
+    this.tools = tools;
+    const { clock, store, ids } = tools;
+    this.definitions = listOperations(harness.operations).filter((one) => one !== under);
+    this.sim = new SimWorld({ clock, mode: "manual" });
+    this.membership = new Membership(store, clock, ids);
+    this.fleet = this.#newFleet();
+    this.callers = { caller: (origin) => this.fleet.commands.caller(origin) };
+    this.agents = new SimulatedFleet({
+      server: { inProcess: this.#server() },
+      services: (host, session) => [
+        computeService(createSimComputeDriver({ world: this.sim, host }), session.openConsole),
+      ],
+      clock,
+      ids,
+      random: () => 0.5,
+      log: silentLogger,
+    });
+    this.sim.faults.onCrash((host) => void this.agents.restart(host));
+    this.given = given(this);
+  }
+
+  /** `under`: the operation that a fault matrix runs by itself. */
+  static async open(harness: OperationHarness, tools: WorldTools, under?: AnyOperation): Promise<OperationWorld> {
+    harness.bind(tools);
+    const world = new OperationWorld(harness, tools, under);
+    for (const name of HOSTS) world.sim.addHost({ name, sharedStorage: "store" });
+    await ensureDefaultNetwork(tools.store, harness.networkContext, { projectId: "admin" });
+    const tokens = HOSTS.map(async (name) => ({ name, token: await world.membership.createToken(name) }));
+    await world.agents.add(await Promise.all(tokens));
+    await world.agents.settle();
+    return world;
+  }
+
+  /** Lets the simulated hypervisors work; when nothing moves any more, lets time pass. */
+  pump(): void {
+    this.sim.drain();
+    this.#calm = this.agents.quiet ? this.#calm + 1 : 0;
+    if (this.#calm <= CALM_TURNS[this.tools.store.dialect]) return;
+    this.#calm = 0;
+    this.tools.clock.advance(500);
+  }
+
+  /** The next command that reaches a driver is carried out, but its agent dies before it can answer, and comes back. */
+  async crashAgent(): Promise<void> {
+    this.sim.faults.add({ fault: { type: "crash", when: "after" } });
+  }
+
+  /** Carries out what is due, with a runner of its own, until nothing is. */
+  async work(): Promise<void> {
+    this.#runner ??= this.#newRunner();
+    let over = false;
+    const drained = this.#runner.drain().finally(() => {
+      over = true;
+    });
+    while (!over) {
+      await setImmediate();
+      this.pump();
+    }
+    await drained;
+  }
+
+  /** As if the server's process were killed and another one started: nothing is handed over. */
+  async restartServer(): Promise<void> {
+    this.#runner = undefined;
+    const old = this.fleet;
+    this.fleet = this.#newFleet();
+    await old.close();
+    for (const host of HOSTS) this.agents.heal(host);
+    this.tools.clock.advance(31_000);
+  }
+
+  /** Carries out everything until no operation is under way, or until `until` says so. */
+  async toTheEnd(until: () => Promise<boolean> = async () => false): Promise<void> {
+    for (let round = 0; round < MAX_ROUNDS; round += 1) {
+      await this.work();
+      if (await until()) return;
+      const live = await this.live();
+      if (live.length === 0) {
+        await this.agents.settle();
+        return;
+      }
+      const next = Math.min(...live.map((row) => row.run_at ?? Number.POSITIVE_INFINITY));
+      if (!Number.isFinite(next)) throw new Error(`nothing would wake ${live.map((row) => row.name).join(", ")}`);
+      this.tools.clock.advance(Math.max(0, next - this.tools.clock.now()));
+      await this.agents.settle();
+    }
+    const live = await this.live();
+    throw new Error(`no end: ${live.map((row) => `${row.name} in ${row.step}: ${row.trouble}`).join("; ")}`);
+  }
+
+  async live(): Promise<OperationRow[]> {
+    const db = this.tools.store.read.tables<OperationTables>();
+    return await db.selectFrom("operations").selectAll().where("state", "not in", FINAL_STATES).execute();
+  }
+
+  async operation(id: string): Promise<OperationRow> {
+    const db = this.tools.store.read.tables<OperationTables>();
+    return await db.selectFrom("operations").selectAll().where("id", "=", id).executeTakeFirstOrThrow();
+  }
+
+  /** Lets time pass in small parts, so that heartbeats are sent and written. */
+  async pass(ms: number): Promise<void> {
+    for (let left = ms; left > 0; left -= 1000) {
+      this.tools.clock.advance(Math.min(1000, left));
+      await setImmediate();
+    }
+    await this.agents.settle();
+  }
+
+  async close(): Promise<void> {
+    this.sim.faults.clear();
+    await this.agents.close();
+    await this.fleet.close();
+  }
+
+  #newFleet(): Fleet {
+    const { store, clock, ids } = this.tools;
+    const fleet = new Fleet({
+      store,
+      clock,
+      ids,
+      log: silentLogger,
+      settings: this.harness.deps.fleet,
+      zone: "nova",
+      listeners: [this.harness.listener],
+    });
+    fleet.start();
+    return fleet;
+  }
+
+  #newRunner(): OperationRunner {
+    this.#runners += 1;
+    const { store, clock } = this.tools;
+    return new OperationRunner({
+      store,
+      clock,
+      log: silentLogger,
+      callers: this.callers,
+      definitions: listOperations(this.harness.operations),
+      owner: `world-${this.#runners}`,
+    });
+  }
+
+  #server(): InProcessServer {
+    return {
+      join: (request) => this.membership.join(request.token, request.host),
+      poll: (host, request, signal) => this.fleet.poll(host, request, signal),
+      report: (host, request) => this.fleet.report(host, request),
+      heartbeat: async (hosts) => this.fleet.heartbeat(hosts),
+      // Wake-ups come from the database, whichever Fleet there is now.
+      subscribe: (wake) => this.tools.store.listen("fleet.commands", (addressee) => wake(addressee)),
+      fetchImage: () => Promise.reject(new CloudError("invalid", "test.no_images", "There are no image files.")),
+      openConsole: () => Promise.reject(new CloudError("invalid", "test.no_consoles", "There are no consoles.")),
+    };
+  }
+}
