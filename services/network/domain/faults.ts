@@ -4,7 +4,7 @@ import { CloudError, type ErrorKind } from "../../../kernel/errors/cloud-error.t
  * The service's errors. What stands after the dot of a code is, in Pascal case, the `type` that Neutron's clients know.
  */
 
-type Missing = "network" | "subnet" | "port" | "security_group" | "security_group_rule";
+export type Missing = "network" | "subnet" | "port" | "security_group" | "security_group_rule";
 
 const TITLE: Readonly<Record<Missing, string>> = {
   network: "Network",

@@ -1,0 +1,63 @@
+import { CloudError } from "../../../kernel/errors/cloud-error.ts";
+import type { Authenticator } from "../../../kernel/http/request.ts";
+import { createHttpServer, type HttpServer } from "../../../kernel/http/server.ts";
+import { Loggers } from "../../../kernel/log/logger.ts";
+import type { Credentials } from "../../../kernel/policy/credentials.ts";
+import { Policy } from "../../../kernel/policy/policy.ts";
+import type { Store } from "../../../kernel/store/store.ts";
+import { createNetworkService, type NetworkOptions, type NetworkService } from "../service.ts";
+import { testContext } from "./network-world.ts";
+
+/** Tokens are `<role>.<project>`: `member.p1`, `admin.ops`; roles imply the lesser ones. */
+const authenticator: Authenticator = {
+  async authenticate(token): Promise<Credentials> {
+    const [role = "", projectId = null] = token.split(".");
+    const roles = ["reader", "member", "admin"];
+    if (!roles.includes(role))
+      throw new CloudError("unauthenticated", "http.unauthenticated", "The token is not valid.");
+    const held = roles.slice(0, roles.indexOf(role) + 1);
+    return { userId: `user-${token}`, projectId, domainId: null, systemScope: null, roles: held };
+  },
+};
+
+/** Answers are as varied as the API: unchecked, for assertions only. */
+export type Json = ReturnType<typeof JSON.parse>;
+
+export interface Answer {
+  readonly status: number;
+  readonly body: Json;
+}
+
+/** This service alone, behind a listener that is asked without a socket. */
+export interface NetworkServer {
+  readonly http: HttpServer;
+  readonly service: NetworkService;
+  ask(token: string, method: "GET" | "POST" | "PUT" | "DELETE", path: string, body?: unknown): Promise<Answer>;
+}
+
+export function networkServer(store: Store, options: NetworkOptions = {}): NetworkServer {
+  const loggers = new Loggers({ destination: { write: () => undefined } });
+  const service = createNetworkService({ store, clock: testContext.clock, ids: testContext.ids }, options);
+  const http = createHttpServer({
+    faces: service.manifest.faces,
+    loggers,
+    clock: testContext.clock,
+    ids: testContext.ids,
+    policy: new Policy({ defaults: service.manifest.policies, log: loggers.get("policy") }),
+    authenticator,
+    identityPath: "/identity/v3",
+  });
+  return {
+    http,
+    service,
+    async ask(token, method, path, body) {
+      const answer = await http.inject({
+        method,
+        url: `/network${path}`,
+        headers: token === "" ? {} : { "x-auth-token": token },
+        ...(body === undefined ? {} : { payload: body as object }),
+      });
+      return { status: answer.statusCode, body: answer.body === "" ? null : answer.json() };
+    },
+  };
+}
