@@ -1,0 +1,103 @@
+import { CloudError } from "../../../kernel/errors/cloud-error.ts";
+import { type Route, route } from "../../../kernel/http/route.ts";
+import { extraSpecsOf, updateFlavor } from "../store/flavors.ts";
+import type { FaceDependencies } from "./dependencies.ts";
+import { flavorOf } from "./flavor-lookup.ts";
+import { extraSpecBody, extraSpecsBody } from "./flavor-schemas.ts";
+
+const RULE = "os_compute_api:os-flavor-extra-specs";
+
+/** `/flavors/{id}/os-extra_specs` */
+export function flavorExtraSpecRoutes(deps: FaceDependencies): Route[] {
+  const { store } = deps.kernel;
+  return [
+    route({
+      name: "flavor-extra-specs.list",
+      method: "GET",
+      path: "/flavors/:id/os-extra_specs",
+      policy: `${RULE}:index`,
+      async handler(request) {
+        request.authorize(`${RULE}:index`, { project_id: request.context.projectId });
+        return { body: { extra_specs: extraSpecsOf(await flavorOf(store.read, request)) } };
+      },
+    }),
+    route({
+      name: "flavor-extra-specs.create",
+      method: "POST",
+      path: "/flavors/:id/os-extra_specs",
+      policy: `${RULE}:create`,
+      body: extraSpecsBody,
+      async handler(request) {
+        request.authorize(`${RULE}:create`);
+        const added = asTexts(request.body.extra_specs);
+        await store.tx(async (t) => {
+          const row = await flavorOf(t, request);
+          await updateFlavor(t, row.id, { extra_specs: JSON.stringify({ ...extraSpecsOf(row), ...added }) });
+        });
+        return { body: { extra_specs: added } };
+      },
+    }),
+    route({
+      name: "flavor-extra-specs.show",
+      method: "GET",
+      path: "/flavors/:id/os-extra_specs/:key",
+      policy: `${RULE}:show`,
+      async handler(request) {
+        request.authorize(`${RULE}:show`, { project_id: request.context.projectId });
+        const row = await flavorOf(store.read, request);
+        const key = request.param("key");
+        const specs = extraSpecsOf(row);
+        if (!Object.hasOwn(specs, key)) throw noSpec(row.id, key);
+        return { body: { [key]: specs[key] } };
+      },
+    }),
+    route({
+      name: "flavor-extra-specs.update",
+      method: "PUT",
+      path: "/flavors/:id/os-extra_specs/:key",
+      policy: `${RULE}:update`,
+      body: extraSpecBody,
+      async handler(request) {
+        request.authorize(`${RULE}:update`);
+        const key = request.param("key");
+        const changed = asTexts(request.body);
+        if (!Object.hasOwn(changed, key))
+          throw new CloudError("invalid", "compute.extra_spec_key", "Request body and URI mismatch");
+        await store.tx(async (t) => {
+          const row = await flavorOf(t, request);
+          await updateFlavor(t, row.id, { extra_specs: JSON.stringify({ ...extraSpecsOf(row), ...changed }) });
+        });
+        return { body: changed };
+      },
+    }),
+    route({
+      name: "flavor-extra-specs.delete",
+      method: "DELETE",
+      path: "/flavors/:id/os-extra_specs/:key",
+      policy: `${RULE}:delete`,
+      async handler(request) {
+        request.authorize(`${RULE}:delete`);
+        const key = request.param("key");
+        await store.tx(async (t) => {
+          const row = await flavorOf(t, request);
+          const { [key]: gone, ...rest } = extraSpecsOf(row);
+          if (gone === undefined) throw noSpec(row.id, key);
+          await updateFlavor(t, row.id, { extra_specs: JSON.stringify(rest) });
+        });
+        return undefined;
+      },
+    }),
+  ];
+}
+
+function asTexts(specs: Readonly<Record<string, string | number>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(specs).map(([key, value]) => [key, String(value)]));
+}
+
+function noSpec(flavorId: string, key: string): CloudError {
+  return new CloudError(
+    "notFound",
+    "compute.extra_spec_not_found",
+    `Flavor ${flavorId} has no extra specs with key ${key}.`,
+  );
+}

@@ -1,0 +1,257 @@
+import type { ComputeFacts } from "../../../agent/protocol/compute.ts";
+import { ManualClock } from "../../../kernel/clock/manual-clock.ts";
+import { CloudError } from "../../../kernel/errors/cloud-error.ts";
+import { announceService } from "../../../kernel/fleet/services.ts";
+import { defaultFleetSettings } from "../../../kernel/fleet/settings.ts";
+import { type FleetTables, fleetMigrations, type ServiceRow } from "../../../kernel/fleet/tables.ts";
+import { createHttpServer, type HttpServer } from "../../../kernel/http/server.ts";
+import { type IdSource, systemIds } from "../../../kernel/ids/ids.ts";
+import { Loggers, silentLogger } from "../../../kernel/log/logger.ts";
+import { OperationControl } from "../../../kernel/operations/control.ts";
+import { operationMigrations } from "../../../kernel/operations/tables.ts";
+import type { Credentials } from "../../../kernel/policy/credentials.ts";
+import { Policy } from "../../../kernel/policy/policy.ts";
+import { counterMigration, nextNumber } from "../../../kernel/store/counters.ts";
+import type { Migration } from "../../../kernel/store/migrate.ts";
+import type { Store } from "../../../kernel/store/store.ts";
+import type { TestStore } from "../../../kernel/store/testing/stores.ts";
+import type { ImageSummary } from "../../image/public.ts";
+import { createNetworkService, type NetworkService } from "../../network/service.ts";
+import { networkMigrations } from "../../network/store/tables.ts";
+import type { ComputeDependencies } from "../dependencies.ts";
+import { computeFaces } from "../http/compute-faces.ts";
+import type { FaceDependencies } from "../http/dependencies.ts";
+import { computeOperations } from "../operations/compute-operations.ts";
+import { computePolicies } from "../policies.ts";
+import { type ComputeSettings, defaultComputeSettings } from "../settings.ts";
+import { insertFlavor } from "../store/flavors.ts";
+import { recordHost } from "../store/hosts.ts";
+import {
+  type ComputeTables,
+  computeMigrations,
+  type FlavorRow,
+  type MigrationRow,
+  type ServerRow,
+} from "../store/tables.ts";
+import { flavorRow, migrationRow, SIM_FACTS, serverRow } from "./rows.ts";
+
+export const PROJECT = "11111111111111111111111111111111";
+export const OTHER_PROJECT = "22222222222222222222222222222222";
+
+/** Who may be asked for, by token. */
+export const PEOPLE = {
+  admin: person("admin", PROJECT, ["admin", "manager", "member", "reader"]),
+  manager: person("manager", PROJECT, ["manager", "member", "reader"]),
+  member: person("member", PROJECT, ["member", "reader"]),
+  reader: person("reader", PROJECT, ["reader"]),
+  stranger: person("stranger", OTHER_PROJECT, ["member", "reader"]),
+  otherAdmin: person("otherAdmin", OTHER_PROJECT, ["admin", "manager", "member", "reader"]),
+  service: person("service", OTHER_PROJECT, ["service"]),
+  systemAdmin: { ...person("systemAdmin", PROJECT, ["admin"]), projectId: null, systemScope: "all" as const },
+};
+export type Person = keyof typeof PEOPLE;
+
+function person(name: string, projectId: string, roles: readonly string[]): Credentials {
+  return { userId: `user-${name}`, projectId, domainId: null, systemScope: null, roles };
+}
+
+export interface Answer {
+  readonly status: number;
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into any body
+  readonly body: any;
+  readonly headers: Readonly<Record<string, unknown>>;
+}
+
+export interface AskOptions {
+  readonly version?: string;
+  readonly body?: unknown;
+  readonly headers?: Record<string, string>;
+  /** Face; `/compute/v2.1` when absent. */
+  readonly root?: string;
+}
+
+/** A compute API over a database of its own. Operations are accepted and stay as they are: nothing runs them. */
+export interface ComputeWorld {
+  readonly store: Store;
+  readonly clock: ManualClock;
+  readonly ids: IdSource;
+  readonly deps: FaceDependencies;
+  readonly http: HttpServer;
+  readonly network: NetworkService;
+  readonly images: Map<string, ImageSummary>;
+  ask(who: Person | null, method: string, path: string, options?: AskOptions): Promise<Answer>;
+  /** `POST /servers/{id}/action` */
+  act(who: Person, serverId: string, body: unknown, version?: string): Promise<Answer>;
+  givenFlavor(flavor?: Partial<FlavorRow>): Promise<FlavorRow>;
+  givenImage(image?: Partial<ImageSummary>): ImageSummary;
+  /** A compute host that has just been heard. */
+  givenHost(name: string, facts?: Partial<ComputeFacts>): Promise<ServiceRow>;
+  givenService(uuid: string, patch: Partial<ServiceRow>): Promise<void>;
+  /** An active server on `host-1`, unless told otherwise. */
+  givenServer(server?: Partial<ServerRow>): Promise<ServerRow>;
+  givenMigration(migration: Partial<MigrationRow> & { server_id: string }): Promise<MigrationRow>;
+  server(id: string): Promise<ServerRow>;
+  close(): Promise<void>;
+}
+
+export const worldMigrations: readonly Migration[] = [
+  counterMigration,
+  ...operationMigrations,
+  ...fleetMigrations,
+  ...networkMigrations,
+  ...computeMigrations,
+];
+
+export async function computeWorld(
+  open: (migrations: readonly Migration[]) => Promise<TestStore>,
+  settings: Partial<ComputeSettings> = {},
+): Promise<ComputeWorld> {
+  const { store } = await open(worldMigrations);
+  const clock = new ManualClock();
+  const ids = systemIds;
+  const loggers = new Loggers({ destination: { write: () => undefined } });
+  const kernel = { store, clock, ids, loggers, operations: new OperationControl(clock, ids) };
+  const network = createNetworkService(kernel);
+  const images = new Map<string, ImageSummary>();
+  const base: ComputeDependencies = {
+    kernel,
+    settings: { ...defaultComputeSettings, ...settings },
+    fleet: defaultFleetSettings,
+    network: network.public,
+    images: {
+      find: async (_q, id) => images.get(id),
+      imageSource: async () => undefined,
+      openData: async (id) => {
+        throw new CloudError("notFound", "image.not_found", `No image ${id}`);
+      },
+    },
+  };
+  const deps: FaceDependencies = {
+    ...base,
+    operations: computeOperations(base),
+    consoles: {
+      output: async (host, serverId, lines) => `console of ${serverId} on ${host}: ${lines ?? "all"} lines\n`,
+      open: async () => {},
+    },
+  };
+  const http = createHttpServer({
+    faces: computeFaces(deps),
+    loggers,
+    clock,
+    ids,
+    policy: new Policy({ defaults: computePolicies, log: silentLogger }),
+    authenticator: {
+      async authenticate(token) {
+        const found = PEOPLE[token as Person];
+        if (!found) throw new CloudError("unauthenticated", "http.unauthenticated", "The token is not valid.");
+        return found;
+      },
+    },
+    identityPath: "/identity/v3",
+  });
+
+  const ask: ComputeWorld["ask"] = async (who, method, path, options = {}) => {
+    const reply = await http.inject({
+      method: method as "GET",
+      url: `${options.root ?? "/compute/v2.1"}${path}`,
+      headers: {
+        ...(who === null ? {} : { "x-auth-token": who }),
+        ...(options.version === undefined ? {} : { "openstack-api-version": `compute ${options.version}` }),
+        ...(options.body === undefined ? {} : { "content-type": "application/json" }),
+        ...options.headers,
+      },
+      ...(options.body === undefined
+        ? {}
+        : { payload: typeof options.body === "string" ? options.body : JSON.stringify(options.body) }),
+    });
+    return {
+      status: reply.statusCode,
+      body: reply.body === "" ? undefined : JSON.parse(reply.body),
+      headers: reply.headers,
+    };
+  };
+
+  return {
+    store,
+    clock,
+    ids,
+    deps,
+    http,
+    network,
+    images,
+    ask,
+    act: (who, serverId, body, version) =>
+      ask(who, "POST", `/servers/${serverId}/action`, { body, ...(version === undefined ? {} : { version }) }),
+    async givenFlavor(flavor = {}) {
+      return await store.tx(async (t) => {
+        const row = { ...flavorRow(await nextNumber(t, "compute.flavor"), clock.now()), ...flavor };
+        await insertFlavor(t, row);
+        return row;
+      });
+    },
+    givenImage(image = {}) {
+      const id = image.id ?? ids.uuid();
+      const summary: ImageSummary = {
+        id,
+        name: "tiny",
+        status: "active",
+        minDiskGiB: 0,
+        minRamMiB: 0,
+        sizeBytes: 1_000_000,
+        virtualSizeBytes: 2_000_000,
+        diskFormat: "qcow2",
+        containerFormat: "bare",
+        properties: {},
+        visibility: "public",
+        ownerProjectId: PROJECT,
+        ...image,
+      };
+      images.set(id, summary);
+      return summary;
+    },
+    async givenHost(name, facts = {}) {
+      return await store.tx(async (t) => {
+        await recordHost(t, { clock, ids }, { name, zone: "nova", facts: { ...SIM_FACTS, ...facts } });
+        const announced = {
+          host: name,
+          binary: "nova-compute",
+          service: "compute",
+          cluster: null,
+          facts: {},
+          zone: "nova",
+        };
+        return await announceService(t, { clock, ids }, announced);
+      });
+    },
+    async givenService(uuid, patch) {
+      await store.tx((t) =>
+        t.tables<FleetTables>().updateTable("services").set(patch).where("uuid", "=", uuid).execute(),
+      );
+    },
+    async givenServer(server = {}) {
+      return await store.tx(async (t) => {
+        const number = await nextNumber(t, "compute.server");
+        const row = { ...serverRow({ id: ids.uuid(), number, project_id: PROJECT, now: clock.now() }), ...server };
+        await t.tables<ComputeTables>().insertInto("servers").values(row).execute();
+        return row;
+      });
+    },
+    async givenMigration(migration) {
+      return await store.tx(async (t) => {
+        const number = await nextNumber(t, "compute.migration");
+        const row = { ...migrationRow({ number, uuid: ids.uuid(), now: clock.now() }), ...migration };
+        await t.tables<ComputeTables>().insertInto("migrations").values(row).execute();
+        return row;
+      });
+    },
+    async server(id) {
+      return await store.read
+        .tables<ComputeTables>()
+        .selectFrom("servers")
+        .selectAll()
+        .where("id", "=", id)
+        .executeTakeFirstOrThrow();
+    },
+    close: () => http.close(0),
+  };
+}
