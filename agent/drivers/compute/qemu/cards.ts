@@ -7,7 +7,7 @@ import { cardSlots } from "./pci-slots.ts";
 import { isRefusal, type Qmp } from "./qmp.ts";
 
 /** A guest that has not let go of a device by then has no hot plug, or does not live. */
-const UNPLUG_LIMIT_MS = 10_000;
+const UNPLUG_LIMIT_MS = 20_000;
 
 /** Plugs and unplugs cards until the running guest has exactly those of its spec, each in its slot. */
 export async function bringCards(host: Host, guest: Guest, signal: AbortSignal): Promise<void> {

@@ -40,7 +40,13 @@ else {
       boots: (log) => log.match(/BOOT-OK/g)?.length ?? 0,
       leftovers: () => leftovers(lab, hosts),
       limitMs: 90_000,
-      dispose: async () => {},
+      async dispose() {
+        for (const name of hosts) {
+          for await (const { serverId } of lab.driver(name).list()) {
+            await lab.driver(name).ensureAbsent(serverId, { disks: true }, lab.call());
+          }
+        }
+      },
     }),
   });
 }

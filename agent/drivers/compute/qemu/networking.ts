@@ -13,7 +13,7 @@ import { isRefusal, type Qmp } from "./qmp.ts";
 /** Covers the boot of a guest that was started a moment ago. */
 const AGENT_LIMIT_MS = 30_000;
 const REFRESH_LIMIT_MS = 20_000;
-const ADDRESS_LIMIT_MS = 20_000;
+const ADDRESS_LIMIT_MS = 30_000;
 /** In our own guest; others may ship one under this name. */
 const REFRESH = "/sbin/net-refresh";
 
