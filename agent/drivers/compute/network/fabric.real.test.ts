@@ -48,8 +48,8 @@ test("a segment carries frames between hosts and goes with its last card", { ski
   assert.ok(await pings(netns("one"), "192.0.2.2"), "the tunnel works");
   for (const host of hosts) {
     const network = new HostNetwork(netns(host.name), host.address);
-    await network.ensureTapAbsent(port);
-    await network.ensureTapAbsent(port);
+    await network.ensureTapAbsent(port.portId);
+    await network.ensureTapAbsent(port.portId);
     assert.ok(!(await linkExists(netns(host.name), `br-${segment}`)));
   }
 });

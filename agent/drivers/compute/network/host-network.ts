@@ -35,18 +35,24 @@ export class HostNetwork {
   }
 
   /** Removes the card's tap, and its segment from this host when no other card uses it. */
-  ensureTapAbsent(spec: { portId: string; segment: number }): Promise<void> {
+  ensureTapAbsent(portId: string): Promise<void> {
     return this.#exclusive(async () => {
-      const tap = tapName(spec.portId);
-      if (await linkExists(this.#netns, tap)) await ip(this.#netns, "link", "delete", tap);
-      const bridge = bridgeName(spec.segment);
-      if (!(await linkExists(this.#netns, bridge))) return;
-      const members = (await ip(this.#netns, "-o", "link", "show", "master", bridge)).split("\n").filter(Boolean);
-      if (members.some((line) => !line.includes(` ${tunnelName(spec.segment)}:`))) return;
-      for (const link of [tunnelName(spec.segment), bridge]) {
-        if (await linkExists(this.#netns, link)) await ip(this.#netns, "link", "delete", link);
-      }
+      const tap = tapName(portId);
+      if (!(await linkExists(this.#netns, tap))) return;
+      const [link] = JSON.parse(await ip(this.#netns, "-j", "link", "show", "dev", tap)) as { master?: string }[];
+      await ip(this.#netns, "link", "delete", tap);
+      if (link?.master?.startsWith("br-")) await this.#removeUnusedSegment(Number(link.master.slice(3)));
     });
+  }
+
+  async #removeUnusedSegment(segment: number): Promise<void> {
+    const bridge = bridgeName(segment);
+    const tunnel = tunnelName(segment);
+    const members = JSON.parse(await ip(this.#netns, "-j", "link", "show", "master", bridge)) as { ifname?: string }[];
+    if (members.some(({ ifname }) => ifname !== undefined && ifname !== tunnel)) return;
+    for (const link of [tunnel, bridge]) {
+      if (await linkExists(this.#netns, link)) await ip(this.#netns, "link", "delete", link);
+    }
   }
 
   async #ensureSegment(segment: number, mtu: number): Promise<void> {
