@@ -14,7 +14,6 @@ const FlavorId = Type.Union([
 
 /** Up to 65535 characters, line breaks included. */
 const FlavorDescription = Type.Union([
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: the contract allows blanks and line breaks only
   Type.String({ maxLength: 65_535, pattern: "^[^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f]*$" }),
   Type.Null(),
 ]);
@@ -55,7 +54,10 @@ export const createFlavorBody = byVersion<Body>({
 });
 
 /** `PUT /flavors/{id}` */
-export const updateFlavorBody = Type.Object({ flavor: Type.Object({ description: FlavorDescription }, Closed) }, Closed);
+export const updateFlavorBody = Type.Object(
+  { flavor: Type.Object({ description: FlavorDescription }, Closed) },
+  Closed,
+);
 
 const SPEC_KEY = "^[a-zA-Z0-9-_:. ]{1,255}$";
 const SpecValue = Type.Union([Type.String({ maxLength: 255 }), Type.Number()]);
