@@ -20,7 +20,7 @@ const WithReason = Type.Union([
 /** lock and unlock. */
 export function lockActions(deps: FaceDependencies): Action[] {
   const { store, clock } = deps.kernel;
-  const write = (request: ApiRequest<never, never>, server: ServerRow, name: string, details: ServerDetails) =>
+  const write = (request: Pick<ApiRequest, "context" | "requestId">, server: ServerRow, name: string, details: ServerDetails) =>
     store.tx(async (t) => {
       await updateDetails(t, clock, server.id, details);
       await recordFor(t, deps, request, server, { action: name, operationId: null });
@@ -39,7 +39,7 @@ export function lockActions(deps: FaceDependencies): Action[] {
         if (server.locked === 1 && byOwner) return undefined;
         const reason = request.version.atLeast("2.73") ? (request.body?.locked_reason ?? null) : null;
         const details = { locked: 1, locked_by_admin: byOwner ? 0 : 1, locked_reason: reason };
-        await write(request as ApiRequest<never, never>, server, "lock", details);
+        await write(request, server, "lock", details);
         return undefined;
       },
     }),
@@ -54,7 +54,7 @@ export function lockActions(deps: FaceDependencies): Action[] {
           request.authorize(`${RULE}:unlock:unlock_override`, targetOf(server));
         }
         const details = { locked: 0, locked_by_admin: 0, locked_reason: null };
-        await write(request as ApiRequest<never, never>, server, "unlock", details);
+        await write(request, server, "unlock", details);
         return undefined;
       },
     }),

@@ -10,10 +10,16 @@ import { powerActions } from "./actions-power.ts";
 import { resizeActions } from "./actions-resize.ts";
 import type { FaceDependencies } from "./dependencies.ts";
 import { computeFace, legacyFace } from "./face.ts";
+import { hypervisorRoutes } from "./hypervisors.ts";
+import { instanceActionRoutes } from "./instance-actions.ts";
 import { legacyRoutes } from "./legacy.ts";
+import { migrationRoutes } from "./migrations.ts";
+import { serverMigrationRoutes } from "./server-migrations.ts";
+import { resourceRoutes } from "./resource-routes.ts";
 import { serverCreate } from "./servers-create.ts";
 import { serverReads } from "./servers-read.ts";
 import { forceDeleteAction, serverWrites } from "./servers-write.ts";
+import { serviceRoutes } from "./services.ts";
 import { currentVersion, legacyVersion, versionList } from "./version-documents.ts";
 
 /** `/compute/v2.1` and its legacy alias `/compute/v2`. */
@@ -27,6 +33,7 @@ export function computeFaces(deps: FaceDependencies): ServedFace[] {
 
 function apiRoutes(deps: FaceDependencies): Route[] {
   return [
+    ...resourceRoutes(deps),
     ...serverReads(deps),
     serverCreate(deps),
     ...serverWrites(deps),
@@ -45,5 +52,10 @@ function apiRoutes(deps: FaceDependencies): Route[] {
         forceDeleteAction(deps),
       ],
     }),
+    ...instanceActionRoutes(deps),
+    ...migrationRoutes(deps),
+    ...serverMigrationRoutes(deps),
+    ...serviceRoutes(deps),
+    ...hypervisorRoutes(deps),
   ];
 }
