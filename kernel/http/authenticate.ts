@@ -1,13 +1,17 @@
 import { CloudError } from "../errors/cloud-error.ts";
 import type { Credentials } from "../policy/credentials.ts";
 import { unauthenticated } from "./http-errors.ts";
-import type { AgentAuthenticator, AgentIdentity, Authenticator } from "./request.ts";
+import type { AgentAuthenticator, AgentIdentity, Authenticator, TokenUse } from "./request.ts";
 
 /** Who a token speaks for. All that is wrong with a token reads the same to its bearer: 401 in the form of the token check. */
-export async function authenticateToken(authenticator: Authenticator, token: string): Promise<Credentials> {
+export async function authenticateToken(
+  authenticator: Authenticator,
+  token: string,
+  use: TokenUse,
+): Promise<Credentials> {
   if (token === "") throw unauthenticated();
   try {
-    return await authenticator.authenticate(token);
+    return await authenticator.authenticate(token, use);
   } catch (error) {
     throw asTokenCheck(error);
   }

@@ -40,7 +40,7 @@ export class Fallback {
         return;
       }
       if (face.errors.unroutedNeedsToken && under(path, versionPrefix(face))) {
-        await authenticateToken(this.#settings.authenticator, request.token);
+        await authenticateToken(this.#settings.authenticator, request.token, request);
       }
       throw unrouted();
     } catch (error) {

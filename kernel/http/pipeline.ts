@@ -77,7 +77,7 @@ export class Pipeline {
       case "none":
         return;
       case "token":
-        request.credentials = await authenticateToken(this.#settings.authenticator, request.token);
+        request.credentials = await authenticateToken(this.#settings.authenticator, request.token, request);
         return;
       case "agent":
         request.agentIdentity = await authenticateAgent(

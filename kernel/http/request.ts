@@ -5,9 +5,19 @@ import type { ApiVersion } from "./api-version.ts";
 import type { Face } from "./face.ts";
 import type { Urls } from "./urls.ts";
 
-/** Turns a token into who it speaks for. Throws `CloudError("unauthenticated", …)` when it is not valid. */
+/**
+ * Turns a token into who it speaks for. Throws `CloudError("unauthenticated", …)` when it is not valid, also for this
+ * one request: some tokens are good for certain requests only.
+ */
 export interface Authenticator {
-  authenticate(token: string): Promise<Credentials>;
+  authenticate(token: string, request: TokenUse): Promise<Credentials>;
+}
+
+/** What a token is shown for. */
+export interface TokenUse {
+  readonly method: string;
+  /** With the root of the face, without the query. */
+  readonly path: string;
 }
 
 /** The host behind an agent's credential. */

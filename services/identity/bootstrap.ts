@@ -55,7 +55,10 @@ export async function bootstrap(
     admin: settings.adminPassword ?? ids.secret(),
     demo: settings.demoPassword ?? ids.secret(),
   };
-  const hashes = { admin: await hashPassword(passwords.admin, ids), demo: await hashPassword(passwords.demo, ids) };
+  const hashes = {
+    admin: await hashUnlessKnown(identity, "admin", passwords.admin),
+    demo: await hashUnlessKnown(identity, "demo", passwords.demo),
+  };
   return await identity.change(async (t) => {
     await ensureProject(t, { id: DEFAULT_DOMAIN, name: "Default", isDomain: true });
     const roles = await ensureRoles(t, ids);
@@ -79,6 +82,13 @@ export async function bootstrap(
       demoPassword: demo.created ? passwords.demo : null,
     };
   });
+}
+
+/** Hashing is slow, and it is needed at the first start only. */
+async function hashUnlessKnown(identity: IdentityContext, name: string, password: string): Promise<string | null> {
+  const { store, ids } = identity.kernel;
+  const known = await findUserByName(store.read, DEFAULT_DOMAIN, name);
+  return known ? null : await hashPassword(password, ids);
 }
 
 async function ensureProject(t: Tx, wanted: { id: string; name: string; isDomain: boolean }): Promise<string> {
@@ -150,7 +160,7 @@ async function ensureRoles(t: Tx, ids: IdSource): Promise<Record<(typeof ROLES)[
 async function ensureUser(
   t: Tx,
   ids: IdSource,
-  wanted: { name: string; hash: string; projectId: string },
+  wanted: { name: string; hash: string | null; projectId: string },
 ): Promise<{ id: string; created: boolean }> {
   const existing = await findUserByName(t, DEFAULT_DOMAIN, wanted.name);
   if (existing) return { id: existing.id, created: false };

@@ -55,8 +55,14 @@ export function createIdentityService(
         },
       ],
     },
-    authenticator: new TokenAuthenticator(kernel, tokens, revocations),
+    authenticator: new TokenAuthenticator(kernel, tokens, revocations, typesByRoot(options.catalog)),
     bootstrap: (settings) => bootstrap(identity, options.region, options.catalog, settings),
     rotateSigningKey: () => keys.rotate(),
   };
+}
+
+/** Several types may name one service: `volumev3` and `block-storage` both lie under `volume`. */
+function typesByRoot(catalog: readonly CatalogTemplate[]): ReadonlyMap<string, readonly string[]> {
+  const rows = Map.groupBy(catalog, ({ path }) => path.split("/", 2)[1] ?? "");
+  return new Map([...rows].map(([root, templates]) => [root, templates.map(({ type }) => type)]));
 }
