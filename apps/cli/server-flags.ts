@@ -40,11 +40,12 @@ export const serverFlags: Readonly<Record<string, FlagDefinition>> = {
 };
 
 /** Throws `cli.usage` or `cli.config`. */
-export function serverSettings(args: ParsedArguments, adminPassword: string | null): ServerSettings {
+export function serverSettings(args: ParsedArguments, env: NodeJS.ProcessEnv): ServerSettings {
   const key = args.text("tls-key");
   const cert = args.text("tls-cert");
   if ((key === null) !== (cert === null)) throw usageError("--tls-key and --tls-cert go together.");
-  const database = args.text("database");
+  // A URL with a password has no place in a process list.
+  const database = args.text("database") ?? env.PILEUS_DATABASE ?? null;
   if (database !== null && !/^postgres(ql)?:\/\//.test(database))
     throw usageError("--database takes a postgres:// URL.");
   const origin = args.text("cors-origin");
@@ -62,7 +63,7 @@ export function serverSettings(args: ParsedArguments, adminPassword: string | nu
     tokenLifeMs: TOKEN_LIFE_MS,
     logLevel: logLevel(args),
     ...readConfigFile(args.text("config")),
-    adminPassword,
+    adminPassword: env.PILEUS_ADMIN_PASSWORD ?? null,
   };
 }
 

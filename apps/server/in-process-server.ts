@@ -1,19 +1,11 @@
-import type { Duplex } from "node:stream";
 import type { InProcessServer } from "../../agent/runtime/in-process-link.ts";
+import { CloudError } from "../../kernel/errors/cloud-error.ts";
 import type { Fleet } from "../../kernel/fleet/fleet.ts";
 import type { OpenImage } from "../../kernel/fleet/http/agent-routes.ts";
 import type { Membership } from "../../kernel/fleet/join.ts";
 
-/** Connects the agent's end of a serial console to the user who waits for it. */
-export type AttachConsole = (host: string, sessionId: string, signal: AbortSignal) => Promise<Duplex>;
-
 /** The server as simulated hosts of the same process reach it: the agents' endpoints without the wire. */
-export function inProcessServer(
-  fleet: Fleet,
-  membership: Membership,
-  openImage: OpenImage,
-  attachConsole: AttachConsole,
-): InProcessServer {
+export function inProcessServer(fleet: Fleet, membership: Membership, openImage: OpenImage): InProcessServer {
   return {
     join: ({ token, host }) => membership.join(token, host),
     poll: (host, request, signal) => fleet.poll(host, request, signal),
@@ -21,6 +13,8 @@ export function inProcessServer(
     heartbeat: async (hosts) => fleet.heartbeat(hosts),
     subscribe: (wake) => fleet.subscribe(wake),
     fetchImage: (_host, imageId) => openImage(imageId),
-    openConsole: attachConsole,
+    openConsole: async () => {
+      throw new CloudError("notFound", "console.not_found", "Nobody waits for this console.");
+    },
   };
 }

@@ -1,0 +1,27 @@
+import { startServer } from "../../server/program.ts";
+import { simulateHosts } from "../../server/simulation.ts";
+import type { CommandDefinition } from "../command.ts";
+import { serverFlags, serverSettings } from "../server-flags.ts";
+import { untilStopped } from "../until-stopped.ts";
+
+/** One server process: the APIs and the operations behind them. Hosts join with `pileus agent`. */
+export const serverCommand: CommandDefinition = {
+  name: "server",
+  summary: "Run the control plane only: all APIs and their operations.",
+  flags: {
+    ...serverFlags,
+    simulate: { type: "string", value: "N", help: "Run N simulated hosts in this process." },
+  },
+  notes:
+    "Hosts join with 'pileus agent'. The admin password of a new cloud is taken from PILEUS_ADMIN_PASSWORD, or generated\nand written to clouds.yaml in the state folder. PILEUS_DATABASE may hold the database URL instead of --database.",
+  async run(args) {
+    const server = await startServer(serverSettings(args, process.env));
+    const hosts = args.count("simulate", 1);
+    const simulation = hosts === null ? null : await simulateHosts(server, hosts, server.heartbeatMs);
+    process.stdout.write(`Pileus listens on ${server.address}\n`);
+    await untilStopped();
+    await simulation?.close();
+    await server.stop();
+    return 0;
+  },
+};
