@@ -22,7 +22,7 @@ export function authHelperRoutes(identity: IdentityContext): Route[] {
         const { userId, projectId, domainId } = request.context;
         if (projectId === null) throw refused("A project-scoped token is needed to see the catalog.");
         const catalog = await catalogFor(store.read, { userId, projectId, domainId });
-        return { body: { catalog, links: { self: request.urls.self("/auth/catalog") } } };
+        return wholeList(request, "catalog", catalog);
       },
     }),
     route({
