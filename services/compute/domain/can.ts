@@ -1,5 +1,5 @@
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
-import { ENDED, type MigrationStatus } from "./migration-state.ts";
+import type { MigrationStatus } from "./migration-state.ts";
 import type { TaskState, VmState } from "./server-state.ts";
 
 /** What the rules look at. */
@@ -86,11 +86,6 @@ const ABORTABLE_EARLY: readonly MigrationStatus[] = ["running", "queued", "prepa
 /** `early`: migrations that still wait for their turn may be aborted too (from 2.65). */
 export function mayAbort(status: MigrationStatus, early: boolean): boolean {
   return (early ? ABORTABLE_EARLY : ABORTABLE).includes(status);
-}
-
-/** Nothing more will happen to it, except that `done` waits for the old host. */
-export function isOver(status: MigrationStatus): boolean {
-  return ENDED.includes(status);
 }
 
 function wrongState(server: ServerFacts, action: string, attribute: string, value: string): CloudError {

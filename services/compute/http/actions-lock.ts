@@ -20,7 +20,12 @@ const WithReason = Type.Union([
 /** lock and unlock. */
 export function lockActions(deps: FaceDependencies): Action[] {
   const { store, clock } = deps.kernel;
-  const write = (request: Pick<ApiRequest, "context" | "requestId">, server: ServerRow, name: string, details: ServerDetails) =>
+  const write = (
+    request: Pick<ApiRequest, "context" | "requestId">,
+    server: ServerRow,
+    name: string,
+    details: ServerDetails,
+  ) =>
     store.tx(async (t) => {
       await updateDetails(t, clock, server.id, details);
       await recordFor(t, deps, request, server, { action: name, operationId: null });

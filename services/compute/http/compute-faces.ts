@@ -8,18 +8,20 @@ import { lockActions } from "./actions-lock.ts";
 import { migrateAction } from "./actions-migrate.ts";
 import { powerActions } from "./actions-power.ts";
 import { resizeActions } from "./actions-resize.ts";
+import { addressRoutes } from "./addresses.ts";
 import type { FaceDependencies } from "./dependencies.ts";
 import { computeFace, legacyFace } from "./face.ts";
-import { hypervisorRoutes } from "./hypervisors.ts";
 import { instanceActionRoutes } from "./instance-actions.ts";
+import { interfaceRoutes } from "./interfaces.ts";
 import { legacyRoutes } from "./legacy.ts";
+import { metadataRoutes } from "./metadata.ts";
 import { migrationRoutes } from "./migrations.ts";
-import { serverMigrationRoutes } from "./server-migrations.ts";
 import { resourceRoutes } from "./resource-routes.ts";
+import { serverMigrationRoutes } from "./server-migrations.ts";
 import { serverCreate } from "./servers-create.ts";
 import { serverReads } from "./servers-read.ts";
 import { forceDeleteAction, serverWrites } from "./servers-write.ts";
-import { serviceRoutes } from "./services.ts";
+import { tagRoutes } from "./tags.ts";
 import { currentVersion, legacyVersion, versionList } from "./version-documents.ts";
 
 /** `/compute/v2.1` and its legacy alias `/compute/v2`. */
@@ -52,10 +54,12 @@ function apiRoutes(deps: FaceDependencies): Route[] {
         forceDeleteAction(deps),
       ],
     }),
+    ...metadataRoutes(deps),
+    ...tagRoutes(deps),
+    ...addressRoutes(deps),
+    ...interfaceRoutes(deps),
     ...instanceActionRoutes(deps),
     ...migrationRoutes(deps),
     ...serverMigrationRoutes(deps),
-    ...serviceRoutes(deps),
-    ...hypervisorRoutes(deps),
   ];
 }

@@ -1,9 +1,10 @@
+import { isUp } from "../../../kernel/fleet/services.ts";
+import type { ServiceRow } from "../../../kernel/fleet/tables.ts";
 import { versionSteps } from "../../../kernel/http/version-steps.ts";
 import type { GuestOnHost, Hypervisor } from "../store/host-lists.ts";
 import { factsOf } from "../store/hosts.ts";
 import type { FaceDependencies } from "./dependencies.ts";
 import type { Json } from "./server-view.ts";
-import { stateOf, statusOf } from "./services.ts";
 
 /** The newest shape of a hypervisor, and what older shapes need besides. */
 export interface HypervisorAnswer {
@@ -14,13 +15,17 @@ export interface HypervisorAnswer {
   readonly inventory: Json | undefined;
 }
 
+export function stateOf(service: ServiceRow, deps: FaceDependencies): "up" | "down" {
+  return isUp(service, deps.kernel.clock.now(), deps.fleet) ? "up" : "down";
+}
+
 export function hypervisorSummary({ host, service }: Hypervisor, deps: FaceDependencies): HypervisorAnswer {
   return {
     view: {
       id: host.uuid,
       hypervisor_hostname: host.host,
       state: stateOf(service, deps),
-      status: statusOf(service),
+      status: service.disabled === 1 ? "disabled" : "enabled",
     },
     number: host.number,
     serviceNumber: service.number,
@@ -138,7 +143,10 @@ const EMPTY = {
   disk_available_least: 0,
 };
 
-/** As the `uptime` command words it. The facts say how long the host was up when its agent measured. */
+/**
+ * The beginning of what the `uptime` command says; users and load are not measured, and clients do without them.
+ * The facts say how long the host was up when its agent measured.
+ */
 export function uptimeText({ host }: Hypervisor, deps: FaceDependencies): string {
   const now = deps.kernel.clock.now();
   const seconds = Math.floor(factsOf(host).uptimeS + (now - host.updated_at) / 1000);
@@ -146,5 +154,5 @@ export function uptimeText({ host }: Hypervisor, deps: FaceDependencies): string
   const hours = Math.floor((seconds % 86_400) / 3600);
   const minutes = String(Math.floor((seconds % 3600) / 60)).padStart(2, "0");
   const time = new Date(now).toISOString().slice(11, 19);
-  return ` ${time} up ${days} days, ${hours}:${minutes},  0 users,  load average: 0.00, 0.00, 0.00`;
+  return ` ${time} up ${days} days, ${hours}:${minutes}`;
 }

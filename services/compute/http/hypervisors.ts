@@ -12,12 +12,12 @@ import {
   hypervisorDetail,
   hypervisorSummary,
   hypervisorVersions,
+  stateOf,
   statisticsOf,
   uptimeText,
   withServers,
 } from "./hypervisor-view.ts";
 import type { Json } from "./server-view.ts";
-import { stateOf } from "./services.ts";
 
 const RULE = "os_compute_api:os-hypervisors";
 const Newest = Type.Object({

@@ -1,3 +1,4 @@
+import { sql } from "kysely";
 import type { FleetTables, ServiceRow } from "../../../kernel/fleet/tables.ts";
 import type { Queries } from "../../../kernel/store/store.ts";
 import { escapeLike } from "./server-lists.ts";
@@ -43,7 +44,10 @@ export async function listHypervisors(
     .limit(page.limit);
   if (filter.number !== undefined) query = query.where("number", "=", filter.number);
   if (filter.uuid !== undefined) query = query.where("uuid", "=", filter.uuid);
-  if (filter.namePart !== undefined) query = query.where("host", "like", `%${escapeLike(filter.namePart)}%`);
+  if (filter.namePart !== undefined) {
+    const pattern = `%${escapeLike(filter.namePart.toLowerCase())}%`;
+    query = query.where(sql<boolean>`lower(host) LIKE ${pattern} ESCAPE '\\'`);
+  }
   const hosts = await query.execute();
   if (hosts.length === 0) return [];
   const services = await q

@@ -125,30 +125,3 @@ function percentOf(progress: MigrationProgress | null): number {
   const copied = 100 - Math.floor((progress.memoryRemaining * 100) / progress.memoryTotal);
   return Math.max(0, Math.min(100, copied));
 }
-
-/** True while a host's compute service may not be deleted: something still comes from it or goes to it. */
-export async function blockingMigrations(q: Queries, host: string): Promise<boolean> {
-  const found = await q
-    .tables<ComputeTables>()
-    .selectFrom("migrations")
-    .select("number")
-    .where((eb) => eb.or([eb("source_host", "=", host), eb("dest_host", "=", host)]))
-    .where("status", "not in", [...ENDED, "done"])
-    .limit(1)
-    .executeTakeFirst();
-  return found !== undefined;
-}
-
-/** True when servers were evacuated from the host and it has not been back since. */
-export async function unfinishedEvacuations(q: Queries, host: string): Promise<boolean> {
-  const found = await q
-    .tables<ComputeTables>()
-    .selectFrom("migrations")
-    .select("number")
-    .where("source_host", "=", host)
-    .where("type", "=", "evacuation")
-    .where("status", "=", "done")
-    .limit(1)
-    .executeTakeFirst();
-  return found !== undefined;
-}
