@@ -1,9 +1,9 @@
-import { isUp, listServices } from "../../../kernel/fleet/services.ts";
+import { listServices } from "../../../kernel/fleet/services.ts";
 import type { ServiceRow } from "../../../kernel/fleet/tables.ts";
 import { type Route, route } from "../../../kernel/http/route.ts";
 import { zonesOfHosts } from "../store/host-removal.ts";
 import type { FaceDependencies } from "./dependencies.ts";
-import { isListed, updatedAt, zoneOf } from "./service-view.ts";
+import { isListed, stateOf, updatedAt, zoneOf } from "./service-view.ts";
 
 const RULE = "os_compute_api:os-availability-zone";
 
@@ -15,7 +15,7 @@ interface Zone {
 
 /** `/os-availability-zone` */
 export function availabilityZoneRoutes(deps: FaceDependencies): Route[] {
-  const { store, clock } = deps.kernel;
+  const { store } = deps.kernel;
   return [
     route({
       name: "availability-zones.list",
@@ -36,9 +36,11 @@ export function availabilityZoneRoutes(deps: FaceDependencies): Route[] {
       async handler(request) {
         request.authorize(`${RULE}:detail`);
         const zones = await readZones();
-        const now = clock.now();
         const views = zones.map((zone) =>
-          zoneView(zone, zone.services.length === 0 ? null : hostsOf(zone.services, (row) => isUp(row, now, deps.fleet))),
+          zoneView(
+            zone,
+            zone.services.length === 0 ? null : hostsOf(zone.services, (row) => stateOf(row, deps) === "up"),
+          ),
         );
         return { body: { availabilityZoneInfo: views } };
       },
@@ -76,12 +78,8 @@ function zoneView(zone: Zone, hosts: Record<string, unknown> | null) {
 
 /** Host → binary → how it is. */
 function hostsOf(services: readonly ServiceRow[], up: (row: ServiceRow) => boolean): Record<string, unknown> {
-  const hosts: Record<string, Record<string, unknown>> = {};
-  for (const row of services) {
-    hosts[row.host] = {
-      ...hosts[row.host],
-      [row.binary_name]: { active: true, available: up(row), updated_at: updatedAt(row) },
-    };
-  }
-  return hosts;
+  const binaries = (rows: readonly ServiceRow[]) =>
+    rows.map((row) => [row.binary_name, { active: true, available: up(row), updated_at: updatedAt(row) }] as const);
+  const hosts = Map.groupBy(services, (row) => row.host);
+  return Object.fromEntries([...hosts].map(([host, rows]) => [host, Object.fromEntries(binaries(rows))]));
 }

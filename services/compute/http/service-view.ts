@@ -1,4 +1,4 @@
-import { isoMicros } from "../../../kernel/clock/clock.ts";
+import { type Clock, isoMicros } from "../../../kernel/clock/clock.ts";
 import { isUp } from "../../../kernel/fleet/services.ts";
 import type { FleetSettings } from "../../../kernel/fleet/settings.ts";
 import type { ServiceRow } from "../../../kernel/fleet/tables.ts";
@@ -25,23 +25,30 @@ export function updatedAt(row: ServiceRow): string | null {
   return last === 0 ? null : isoMicros(last);
 }
 
+type Judging = { readonly kernel: { readonly clock: Clock }; readonly fleet: FleetSettings };
+
+export function stateOf(row: ServiceRow, deps: Judging): "up" | "down" {
+  return isUp(row, deps.kernel.clock.now(), deps.fleet) ? "up" : "down";
+}
+
+export function statusOf(row: ServiceRow): "enabled" | "disabled" {
+  return row.disabled === 1 ? "disabled" : "enabled";
+}
+
 export interface ServiceAnswer {
   readonly row: ServiceRow;
   readonly service: Record<string, unknown>;
 }
 
 /** The newest shape of a service record. */
-export function serviceAnswer(
-  row: ServiceRow,
-  facts: { zone: string; now: number; settings: FleetSettings },
-): ServiceAnswer {
+export function serviceAnswer(row: ServiceRow, zone: string, deps: Judging): ServiceAnswer {
   const service = {
     id: row.uuid,
     binary: row.binary_name,
     host: row.host,
-    zone: facts.zone,
-    status: row.disabled === 1 ? "disabled" : "enabled",
-    state: isUp(row, facts.now, facts.settings) ? "up" : "down",
+    zone,
+    status: statusOf(row),
+    state: stateOf(row, deps),
     updated_at: updatedAt(row),
     disabled_reason: row.disabled_reason,
     forced_down: row.forced_down === 1,

@@ -56,8 +56,7 @@ interface Change {
 function changeOf(request: ApiRequest<Body, unknown>): Change {
   const { disabled_reason: reason, forced_down: forced } = request.body;
   const action = request.param("id");
-  if (action === "enable")
-    return { patch: { disabled: 0, disabled_reason: null }, shown: { status: "enabled" } };
+  if (action === "enable") return { patch: { disabled: 0, disabled_reason: null }, shown: { status: "enabled" } };
   if (action === "disable") return { patch: { disabled: 1 }, shown: { status: "disabled" } };
   if (action === "disable-log-reason") {
     if (reason === undefined) throw missing("disabled_reason");

@@ -94,8 +94,7 @@ function serviceView(
   row: ServiceRow,
   zones: ReadonlyMap<string, string>,
 ) {
-  const facts = { zone: zoneOf(row, zones), now: deps.kernel.clock.now(), settings: deps.fleet };
-  return serviceVersions.down(request.version, serviceAnswer(row, facts)).service;
+  return serviceVersions.down(request.version, serviceAnswer(row, zoneOf(row, zones), deps)).service;
 }
 
 /** The service of the path's id: a number below 2.53, a UUID since. Throws 400 for ids of the wrong kind. */
