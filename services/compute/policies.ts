@@ -138,6 +138,7 @@ const RULES: readonly (readonly [rule: string, names: readonly string[]])[] = [
       "os-attach-interfaces:list",
       "os-attach-interfaces:show",
       "os-volumes-attachments:index",
+      "os-volumes-attachments:show",
       "os-instance-actions:list",
       "os-instance-actions:show",
       "os-flavor-extra-specs:index",

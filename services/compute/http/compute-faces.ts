@@ -16,6 +16,7 @@ import { interfaceRoutes } from "./interfaces.ts";
 import { legacyRoutes } from "./legacy.ts";
 import { metadataRoutes } from "./metadata.ts";
 import { migrationRoutes } from "./migrations.ts";
+import { remoteConsoleRoute, serialConsoleAction } from "./remote-consoles.ts";
 import { resourceRoutes } from "./resource-routes.ts";
 import { serverMigrationRoutes } from "./server-migrations.ts";
 import { serverCreate } from "./servers-create.ts";
@@ -23,6 +24,7 @@ import { serverReads } from "./servers-read.ts";
 import { forceDeleteAction, serverWrites } from "./servers-write.ts";
 import { tagRoutes } from "./tags.ts";
 import { currentVersion, legacyVersion, versionList } from "./version-documents.ts";
+import { volumeAttachmentRoutes } from "./volume-attachments.ts";
 
 /** `/compute/v2.1` and its legacy alias `/compute/v2`. */
 export function computeFaces(deps: FaceDependencies): ServedFace[] {
@@ -51,6 +53,7 @@ function apiRoutes(deps: FaceDependencies): Route[] {
         liveMigrateAction(deps),
         evacuateAction(deps),
         consoleOutputAction(deps),
+        serialConsoleAction(deps),
         forceDeleteAction(deps),
       ],
     }),
@@ -58,6 +61,8 @@ function apiRoutes(deps: FaceDependencies): Route[] {
     ...tagRoutes(deps),
     ...addressRoutes(deps),
     ...interfaceRoutes(deps),
+    ...volumeAttachmentRoutes(deps),
+    remoteConsoleRoute(deps),
     ...instanceActionRoutes(deps),
     ...migrationRoutes(deps),
     ...serverMigrationRoutes(deps),
