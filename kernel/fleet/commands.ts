@@ -5,8 +5,8 @@ import { CloudError, type ErrorKind, errorFromFault, type PublicFault } from "..
 import type { CallerFactory, CallOptions, CallOrigin, CommandCaller, VerbTable } from "../operations/command-caller.ts";
 import { LeaseLost } from "../operations/journal.ts";
 import { holdsLease } from "../operations/lease.ts";
-import { FINAL_STATES, type OperationTables } from "../operations/tables.ts";
-import type { Store, Tx } from "../store/store.ts";
+import { FINAL_STATES, type OperationState, type OperationTables } from "../operations/tables.ts";
+import type { Queries, Store, Tx } from "../store/store.ts";
 import type { CommandRow, FleetTables } from "./tables.ts";
 
 /** Payload: host (or `@cluster`) for which commands were added or revoked. */
@@ -69,6 +69,8 @@ export class Commands implements CallerFactory {
       base_key: key,
       try_number: 1,
       operation_id: "",
+      step: "",
+      phase: "",
       host: options.host,
       cluster: null,
       taken_by: null,
@@ -105,16 +107,15 @@ export class Commands implements CallerFactory {
       .selectFrom("commands")
       .leftJoin("operations", "operations.id", "commands.operation_id")
       .selectAll("commands")
-      .select("operations.state as operation_state")
+      .select(["operations.state as operation_state", "operations.direction", "operations.run"])
+      .select("operations.step as operation_step")
       .where((eb) => eb.or([eb("host", "=", host), eb("taken_by", "=", host)]))
       .where("commands.state", "in", ["queued", "revoked"])
       .orderBy("commands.created_at")
       .execute();
-    const dead = (row: (typeof rows)[number]) =>
-      row.state === "revoked" || (row.operation_state !== null && FINAL_STATES.includes(row.operation_state));
     return {
-      commands: rows.filter((row) => !dead(row) && !known.has(row.key)).map(toWire),
-      revoked: rows.filter((row) => dead(row) && known.has(row.key)),
+      commands: rows.filter((row) => isWanted(row) && !known.has(row.key)).map(toWire),
+      revoked: rows.filter((row) => !isWanted(row) && known.has(row.key)),
     };
   }
 
@@ -131,12 +132,13 @@ export class Commands implements CallerFactory {
     return keys.filter((key) => !queued.has(key));
   }
 
-  /** Stores what an agent reports. Results of unknown or revoked commands are dropped. */
+  /** Stores what an agent reports. Results of unknown, foreign or revoked commands are dropped. */
   async report(host: string, results: readonly CommandResult[], progress: readonly CommandProgress[]): Promise<void> {
     if (results.length === 0 && progress.length === 0) return;
     await this.#store.tx(async (t) => {
-      for (const { key, outcome } of results) {
-        const changed = await t
+      for (const result of results) {
+        const { key, outcome } = result;
+        let answer = t
           .tables<FleetTables>()
           .updateTable("commands")
           .set(
@@ -146,8 +148,10 @@ export class Commands implements CallerFactory {
           )
           .where("key", "=", key)
           .where((eb) => eb.or([eb("host", "=", host), eb("taken_by", "=", host)]))
-          .where("state", "=", "queued")
-          .executeTakeFirst();
+          .where("state", "=", "queued");
+        // The refusal of a former runner's delivery says nothing about the delivery of who has taken over since.
+        if (isStaleRefusal(result)) answer = answer.where("epoch", "<=", result.epoch ?? 0);
+        const changed = await answer.executeTakeFirst();
         if (changed.numUpdatedRows > 0n) t.notify(RESULTS_CHANNEL, key);
       }
       for (const item of progress) t.notify(PROGRESS_CHANNEL, JSON.stringify(item));
@@ -166,6 +170,19 @@ export class Commands implements CallerFactory {
     const hosts = new Set<string>();
     for (const waiters of this.#waiters.values()) for (const { host } of waiters) if (host !== null) hosts.add(host);
     return hosts;
+  }
+
+  /** Members that work on commands of their cluster. */
+  async takers(): Promise<string[]> {
+    const rows = await this.#store.read
+      .tables<FleetTables>()
+      .selectFrom("commands")
+      .select("taken_by")
+      .distinct()
+      .where("taken_by", "is not", null)
+      .where("state", "=", "queued")
+      .execute();
+    return rows.flatMap((row) => row.taken_by ?? []);
   }
 
   /** Gives the commands of a cluster member that died to the others. */
@@ -228,6 +245,8 @@ export class Commands implements CallerFactory {
       base_key: base,
       try_number: tryNumber,
       operation_id: origin.operationId,
+      step: origin.step,
+      phase: origin.phase,
       host: "host" in options.to ? options.to.host : null,
       cluster: "cluster" in options.to ? options.to.cluster : null,
       taken_by: null,
@@ -320,17 +339,42 @@ export class Commands implements CallerFactory {
   }
 }
 
-/** Tells waiting polls when an operation was fenced, so that its commands are revoked at once. */
-export async function notifyFenced(store: Store, operationId: string): Promise<void> {
-  await store.tx(async (t) => {
-    const rows = await t
-      .tables<FleetTables>()
-      .selectFrom("commands")
-      .select(["host", "cluster", "taken_by"])
-      .where("operation_id", "=", operationId)
-      .execute();
-    for (const row of rows) t.notify(COMMANDS_CHANNEL, row.host ?? row.taken_by ?? `@${row.cluster}`);
-  });
+/** Hosts and clusters that work for an operation that has ended: their polls are to hear of it at once. */
+export async function addresseesOfEnded(q: Queries, operationId: string): Promise<string[]> {
+  const rows = await q
+    .tables<FleetTables & OperationTables>()
+    .selectFrom("commands")
+    .innerJoin("operations", "operations.id", "commands.operation_id")
+    .select(["commands.host", "commands.cluster", "commands.taken_by"])
+    .where("operation_id", "=", operationId)
+    .where("commands.state", "=", "queued")
+    .where("operations.state", "in", FINAL_STATES)
+    .execute();
+  return rows.map((row) => row.host ?? row.taken_by ?? `@${row.cluster}`);
+}
+
+interface Asker {
+  operation_state: OperationState | null;
+  operation_step: string | null;
+  direction: string | null;
+  run: number | null;
+}
+
+/**
+ * Its operation is alive and still where it sent the command from: in that step, or on that way back. What an operation
+ * has left behind must not act later, on a host that was away meanwhile. A question has no operation.
+ */
+function isWanted(row: CommandRow & Asker): boolean {
+  if (row.state !== "queued") return false;
+  if (row.operation_state === null) return true;
+  const forward = row.direction === "forward";
+  const phase = `${forward ? "do" : "undo"}${row.run}`;
+  const current = row.phase === phase || row.phase.startsWith(`${phase}-`);
+  return current && (!forward || row.step === row.operation_step) && !FINAL_STATES.includes(row.operation_state);
+}
+
+function isStaleRefusal({ epoch, outcome }: CommandResult): boolean {
+  return epoch !== undefined && !outcome.ok && outcome.fault.code === "fleet.stale_epoch";
 }
 
 function toWire(row: CommandRow): Command {

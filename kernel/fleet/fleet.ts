@@ -10,8 +10,8 @@ import type { IdSource } from "../ids/ids.ts";
 import { errorFields, type Logger } from "../log/logger.ts";
 import { CONTROL_CHANNEL } from "../operations/channels.ts";
 import type { Store, Tx } from "../store/store.ts";
-import { COMMANDS_CHANNEL, Commands, notifyFenced } from "./commands.ts";
-import { announceService, listServices } from "./services.ts";
+import { addresseesOfEnded, COMMANDS_CHANNEL, Commands } from "./commands.ts";
+import { announceService, listServices, servicesOn } from "./services.ts";
 import type { FleetSettings } from "./settings.ts";
 import type { FleetTables } from "./tables.ts";
 
@@ -55,7 +55,8 @@ export class Fleet {
   readonly #heard = new Map<string, number>();
   readonly #local = new Set<string>();
   readonly #pollers = new Map<string, Set<Poller>>();
-  /** Clusters of each host, as it announced them. */
+  readonly #subscribers = new Set<(host: string) => void>();
+  /** Clusters of each host that has polled here, as it announced them. */
   readonly #clusters = new Map<string, readonly string[]>();
   readonly #logLevels = new Map<string, Record<string, string>>();
   readonly #unlisten: (() => void)[] = [];
@@ -70,7 +71,7 @@ export class Fleet {
     this.#unlisten.push(
       store.listen(COMMANDS_CHANNEL, (addressee) => this.#wakeAddressee(addressee)),
       store.listen(CONTROL_CHANNEL, (operation) => {
-        notifyFenced(store, operation).catch((error: unknown) =>
+        this.#operationChanged(operation).catch((error: unknown) =>
           options.log.warn(errorFields(error), "cannot tell agents about a fenced operation"),
         );
       }),
@@ -103,12 +104,13 @@ export class Fleet {
   async poll(host: string, request: PollRequest, signal?: AbortSignal): Promise<PollReply> {
     this.#heard.set(host, this.#options.clock.now());
     if (request.services) await this.#booted(host, request);
+    const clusters = await this.#clustersOf(host);
     const known = new Set(request.known);
     const forget = await this.commands.forgettable(request.known);
     const deadline = this.#options.clock.now() + Math.min(request.waitMs, this.settings.reportIntervalMs);
     for (;;) {
       const woken = this.#waitForNews(host, deadline, signal);
-      const { commands, revoked } = await this.commands.pending(host, this.#clusters.get(host) ?? [], known);
+      const { commands, revoked } = await this.commands.pending(host, clusters, known);
       const late = this.#closed || signal?.aborted || this.#options.clock.now() >= deadline;
       if (commands.length > 0 || revoked.length > 0 || forget.length > 0 || late) {
         woken.cancel();
@@ -142,9 +144,8 @@ export class Fleet {
 
   /** Calls `wake` whenever a poll of that host would bring news. Returns the way to end it. */
   subscribe(wake: (host: string) => void): () => void {
-    return this.#options.store.listen(COMMANDS_CHANNEL, (addressee) => {
-      for (const host of this.#addressees(addressee)) wake(host);
-    });
+    this.#subscribers.add(wake);
+    return () => this.#subscribers.delete(wake);
   }
 
   /** Logger levels that the agent of `host` is to use, by logger prefix. */
@@ -194,16 +195,17 @@ export class Fleet {
   }
 
   async #findDown(now: number): Promise<void> {
-    const awaited = this.commands.awaitedHosts();
-    if (awaited.size === 0) return;
-    const services = await listServices(this.#options.store.read);
-    for (const host of awaited) {
+    const { store } = this.#options;
+    const watched = new Set([...this.commands.awaitedHosts(), ...(await this.commands.takers())]);
+    if (watched.size === 0) return;
+    const services = await servicesOn(store.read, [...watched]);
+    for (const host of watched) {
       const rows = services.filter((row) => row.host === host);
       // An operator's forced_down is about scheduling; whether a call can still be answered is a matter of heartbeats.
       const silent = rows.every((row) => now - (row.last_seen ?? row.created_at) > this.settings.serviceDownTimeMs);
       if (!silent) continue;
       this.commands.hostDown(host);
-      await this.#options.store.tx((t) => this.commands.releaseTaken(t, host));
+      await store.tx((t) => this.commands.releaseTaken(t, host));
     }
   }
 
@@ -232,27 +234,50 @@ export class Fleet {
     });
   }
 
+  /** The agent announces its clusters once per boot, maybe to another process of the server, or to one that is gone. */
+  async #clustersOf(host: string): Promise<readonly string[]> {
+    let clusters = this.#clusters.get(host);
+    if (!clusters) {
+      const rows = await listServices(this.#options.store.read, { host });
+      clusters = rows.flatMap((row) => row.cluster ?? []);
+      this.#clusters.set(host, clusters);
+    }
+    return clusters;
+  }
+
+  async #operationChanged(operationId: string): Promise<void> {
+    if (this.#closed) return;
+    const { store } = this.#options;
+    for (const addressee of await addresseesOfEnded(store.read, operationId)) this.#wakeAddressee(addressee);
+  }
+
   #waitForNews(
     host: string,
     deadline: number,
     signal: AbortSignal | undefined,
   ): { promise: Promise<void>; cancel(): void } {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const poller: Poller = { wake: resolve };
+    const { promise, resolve: wake } = Promise.withResolvers<void>();
+    const resolve = () => wake();
+    const poller: Poller = { wake };
     const pollers = this.#pollers.get(host) ?? new Set();
     pollers.add(poller);
     this.#pollers.set(host, pollers);
     const timer = this.#options.clock.after(Math.max(0, deadline - this.#options.clock.now()), resolve);
-    signal?.addEventListener("abort", () => resolve(), { once: true });
+    signal?.addEventListener("abort", resolve, { once: true });
     const cancel = () => {
       timer.cancel();
+      signal?.removeEventListener("abort", resolve);
       pollers.delete(poller);
+      if (pollers.size === 0 && this.#pollers.get(host) === pollers) this.#pollers.delete(host);
     };
     return { promise: promise.finally(cancel), cancel };
   }
 
   #wakeAddressee(addressee: string): void {
-    for (const host of this.#addressees(addressee)) for (const poller of this.#pollers.get(host) ?? []) poller.wake();
+    for (const host of this.#addressees(addressee)) {
+      for (const poller of this.#pollers.get(host) ?? []) poller.wake();
+      for (const wake of this.#subscribers) wake(host);
+    }
   }
 
   /** A host's name, or `@cluster` for its members. */

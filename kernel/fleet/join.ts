@@ -7,6 +7,8 @@ import type { Store } from "../store/store.ts";
 import type { FleetTables } from "./tables.ts";
 
 const TOKEN_LIFE_MS = 3_600_000;
+/** A host may join again at another process of the server: what is remembered here is looked up again after a while. */
+const REMEMBER_MS = 30_000;
 
 /** How hosts become members: a one-time token buys a credential, of which only a hash is kept. */
 export class Membership implements AgentAuthenticator {
@@ -14,7 +16,7 @@ export class Membership implements AgentAuthenticator {
   readonly #clock: Clock;
   readonly #ids: IdSource;
   /** Hash by host id, so that a poll costs no query. */
-  readonly #verified = new Map<string, { hash: string; host: string }>();
+  readonly #verified = new Map<string, { hash: string; host: string; until: number }>();
 
   constructor(store: Store, clock: Clock, ids: IdSource) {
     this.#store = store;
@@ -68,7 +70,8 @@ export class Membership implements AgentAuthenticator {
     const hostId = credential.slice(0, Math.max(0, cut));
     const offered = hashOf(credential.slice(cut + 1));
     const cached = this.#verified.get(hostId);
-    if (cached && sameText(cached.hash, offered)) return { hostId, host: cached.host };
+    const now = this.#clock.now();
+    if (cached && cached.until > now && sameText(cached.hash, offered)) return { hostId, host: cached.host };
     const row = await this.#store.read
       .tables<FleetTables>()
       .selectFrom("hosts")
@@ -82,7 +85,7 @@ export class Membership implements AgentAuthenticator {
         "The agent's credential is not valid; let the host join again.",
       );
     }
-    this.#verified.set(hostId, { hash: offered, host: row.name });
+    this.#verified.set(hostId, { hash: offered, host: row.name, until: now + REMEMBER_MS });
     return { hostId, host: row.name };
   }
 }

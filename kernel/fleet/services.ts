@@ -21,6 +21,11 @@ export async function listServices(q: Queries, filter: ServiceFilter = {}): Prom
   return await query.execute();
 }
 
+/** The records of some hosts, in no order. */
+export async function servicesOn(q: Queries, hosts: readonly string[]): Promise<ServiceRow[]> {
+  return await q.tables<FleetTables>().selectFrom("services").selectAll().where("host", "in", hosts).execute();
+}
+
 export async function findService(q: Queries, uuid: string): Promise<ServiceRow | undefined> {
   return await q.tables<FleetTables>().selectFrom("services").selectAll().where("uuid", "=", uuid).executeTakeFirst();
 }

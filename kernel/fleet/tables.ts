@@ -51,6 +51,9 @@ export interface CommandTable {
   base_key: string;
   try_number: number;
   operation_id: string;
+  /** Where the operation was when it sent this: its step, and `do1`, `undo1`, `do2`, …. */
+  step: string;
+  phase: string;
   host: string | null;
   cluster: string | null;
   /** Member that works on a cluster's command. */
@@ -87,11 +90,12 @@ export const fleetMigrations: readonly Migration[] = [
         facts text NOT NULL, zone text NOT NULL, disabled bigint NOT NULL, disabled_reason text, forced_down bigint NOT NULL,
         last_seen bigint, created_at bigint NOT NULL, modified_at bigint, UNIQUE (host, binary_name))`,
       `CREATE TABLE commands (
-        key text PRIMARY KEY, base_key text NOT NULL, try_number bigint NOT NULL, operation_id text NOT NULL,
+        key text PRIMARY KEY, base_key text NOT NULL, try_number bigint NOT NULL, operation_id text NOT NULL, step text NOT NULL, phase text NOT NULL,
         host text, cluster text, taken_by text, subject text NOT NULL, epoch bigint NOT NULL, verb text NOT NULL, input text NOT NULL,
         state text NOT NULL, outcome text, deadline_at bigint NOT NULL, created_at bigint NOT NULL)`,
       "CREATE INDEX commands_of_host ON commands (host, state)",
       "CREATE INDEX commands_of_cluster ON commands (cluster, state) WHERE cluster IS NOT NULL",
+      "CREATE INDEX commands_taken ON commands (taken_by, state) WHERE taken_by IS NOT NULL",
       "CREATE INDEX commands_of_operation ON commands (operation_id)",
       "CREATE INDEX commands_by_base ON commands (base_key)",
     ],

@@ -1,13 +1,18 @@
 import { computeVerbs } from "../../../agent/protocol/compute.ts";
-import { minutes } from "../../../kernel/clock/clock.ts";
-import type { Operation } from "../../../kernel/operations/definition.ts";
+import { type Clock, minutes, seconds } from "../../../kernel/clock/clock.ts";
+import { findServiceOn } from "../../../kernel/fleet/services.ts";
+import { liveOperations } from "../../../kernel/operations/control.ts";
+import type { EffectContext, Operation, Wait } from "../../../kernel/operations/definition.ts";
 import { operation } from "../../../kernel/operations/definition.ts";
-import type { Tx } from "../../../kernel/store/store.ts";
+import type { Queries, Tx } from "../../../kernel/store/store.ts";
 import type { ComputeDependencies } from "../dependencies.ts";
+import { guestSpec } from "../guest-spec.ts";
 import { allocationsOf, release } from "../store/allocations.ts";
+import { getHost } from "../store/hosts.ts";
 import { completeEvacuations } from "../store/migration-records.ts";
-import { transition } from "../store/servers.ts";
+import { getServer, transition } from "../store/servers.ts";
 import type { ComputeTables, ServerRow } from "../store/tables.ts";
+import { isUnavailable, unless } from "./retry-elsewhere.ts";
 
 export interface CleanupInput {
   readonly serverId: string;
@@ -15,14 +20,23 @@ export interface CleanupInput {
   readonly host: string;
   /** When the guest turns out to run there and nowhere else, make that host the server's own. */
   readonly mayAdopt: boolean;
+  /** Nothing will use the server's disk any more, wherever it is: it goes too. */
+  readonly everything?: boolean;
 }
+
+/** Sent when the host's agent has come back. */
+export const HOST_BACK = "host_back";
+const CLEANUP = "server.cleanup";
+/** How long a host that does not answer is left alone. */
+const RECHECK_MS = seconds(30);
 
 /**
  * Removes what an interrupted or finished move left on a host, then gives the room back. Only goes forward: a host that
  * is down is cleaned when it returns; until then the room stays taken and no scheduler sends the server there.
  */
 export function cleanupOperation(deps: ComputeDependencies): Operation<CleanupInput> {
-  const self: Operation<CleanupInput> = operation<CleanupInput>("server.cleanup", {
+  const { clock } = deps.kernel;
+  const self: Operation<CleanupInput> = operation<CleanupInput>(CLEANUP, {
     resource: "server",
     deadlineMs: minutes(60),
   })
@@ -32,79 +46,156 @@ export function cleanupOperation(deps: ComputeDependencies): Operation<CleanupIn
         const server = await serverEvenDeleted(t, input.serverId);
         const held = (await allocationsOf(t, input.serverId)).some((row) => row.host === input.host);
         const home = server && server.deleted_at === null ? server.host : null;
-        return {
-          needed: held && home !== input.host,
-          home,
-          storage: server?.storage ?? "local",
-          deleted: server?.deleted_at !== null,
-        };
+        return { needed: held && home !== input.host, home };
       },
     })
-    .step("inspect", {
+    .step("judge", {
       when: ({ input, out }) => out.look.needed && out.look.home !== null && input.mayAdopt,
-      effect: async (a, { input, out }) => {
-        const one = { serverId: input.serverId };
-        const here = await a.call(computeVerbs, "compute.inspect", one, { to: { host: input.host } });
-        if (!hasControl(here.guest?.power) || out.look.home === null) return { adopt: false };
-        const there = await a.call(computeVerbs, "compute.inspect", one, {
-          to: { host: out.look.home },
-          extra: "home",
-        });
-        return { adopt: !hasControl(there.guest?.power) };
-      },
+      effect: (a, { input, out }) =>
+        patiently(a, clock, async () => ({ adopt: await isOnlyThere(a, input, out.look.home) })),
+    })
+    .step("finish", {
+      when: ({ out }) => out.judge?.adopt === true,
+      effect: (a, { input }) =>
+        patiently(a, clock, async () => {
+          const server = await getServer(a.read, input.serverId);
+          const spec = await guestSpec(a.read, deps, server);
+          const paused = server.vm_state === "paused";
+          await a.call(computeVerbs, "compute.finishIncoming", { spec, paused }, { to: { host: input.host } });
+        }),
     })
     .step("adopt", {
-      when: ({ out }) => out.inspect?.adopt === true,
+      when: ({ out }) => out.judge?.adopt === true,
+      // Not when a new operation has the server in hand by now: it decides where the guest is to be.
       tx: async (t, { input, out }) => {
-        await transition(t, {
-          clock: deps.kernel.clock,
-          id: input.serverId,
-          from: {},
-          to: { set: { host: input.host } },
-          action: "adopt",
-        });
+        const server = await getServer(t, input.serverId);
+        if (server.task_state !== null || server.host !== out.look.home) return false;
+        const { zone } = await getHost(t, input.host);
+        const to = { set: { host: input.host, zone } };
+        await transition(t, { clock, id: input.serverId, from: {}, to, action: "adopt" });
         await deps.network.bindPorts(t, input.serverId, input.host);
-        if (out.look.home)
-          await startCleanup(t, deps, self, { serverId: input.serverId, host: out.look.home, mayAdopt: false });
+        await cleanElsewhere(t, deps, self, { serverId: input.serverId, home: input.host, mayAdopt: false });
+        return true;
       },
     })
     .step("remove", {
-      when: ({ out }) => out.look.needed && out.inspect?.adopt !== true,
-      effect: async (a, { input, out }) => {
-        const disks = out.look.storage === "local" || out.look.deleted;
-        await a.call(
-          computeVerbs,
-          "compute.ensureAbsent",
-          { serverId: input.serverId, disks },
-          { to: { host: input.host } },
-        );
-      },
+      when: ({ out }) => out.look.needed && out.adopt !== true,
+      effect: (a, { input }) =>
+        patiently(a, clock, async () => {
+          const disks = mayRemoveDisk(await serverEvenDeleted(a.read, input.serverId), input);
+          const command = { serverId: input.serverId, disks };
+          await a.call(computeVerbs, "compute.ensureAbsent", command, { to: { host: input.host } });
+        }),
     })
     .step("release", {
-      when: ({ out }) => out.look.needed && out.inspect?.adopt !== true,
+      when: ({ out }) => out.look.needed && out.adopt !== true,
       tx: async (t, { input }) => {
         await release(t, input.serverId, input.host);
-        await completeEvacuations(t, deps.kernel.clock, input.serverId, input.host);
+        await completeEvacuations(t, clock, input.serverId, input.host);
       },
     })
     .build();
   return self;
 }
 
-/** Starts the clean-up of one host in the caller's transaction. */
+/**
+ * Starts the clean-up of one host in the caller's transaction. Never two of one host: the second could remove what came
+ * there after the first had given the room back.
+ */
 export async function startCleanup(
   t: Tx,
   deps: ComputeDependencies,
   cleanup: Operation<CleanupInput>,
   input: CleanupInput,
 ): Promise<void> {
+  for (const live of await liveOperations(t, input.serverId)) {
+    if (live.name === CLEANUP && (JSON.parse(live.input) as CleanupInput).host === input.host) return;
+  }
   await deps.kernel.operations.start(t, cleanup, { input, resourceId: input.serverId });
+}
+
+/** Cleans every host but the server's own that may hold something of it. */
+export async function cleanElsewhere(
+  t: Tx,
+  deps: ComputeDependencies,
+  cleanup: Operation<CleanupInput>,
+  server: { serverId: string; home: string | null; mayAdopt: boolean },
+): Promise<void> {
+  const { serverId, home, mayAdopt } = server;
+  for (const { host } of await allocationsOf(t, serverId))
+    if (host !== home) await startCleanup(t, deps, cleanup, { serverId, host, mayAdopt });
+}
+
+/** The host's agent is back: what waits for it need not wait any longer. */
+export async function hostIsBack(t: Tx, deps: ComputeDependencies, host: string): Promise<void> {
+  const waiting = await t
+    .tables<ComputeTables>()
+    .selectFrom("allocations")
+    .innerJoin("servers", "servers.id", "allocations.server_id")
+    .select("servers.id")
+    .where("allocations.host", "=", host)
+    .where((eb) =>
+      eb.or([eb("servers.host", "is", null), eb("servers.host", "!=", host), eb("deleted_at", "is not", null)]),
+    )
+    .execute();
+  for (const { id } of waiting) {
+    for (const live of await liveOperations(t, id))
+      if (live.name === CLEANUP && live.state === "waiting") await deps.kernel.operations.signal(t, live.id, HOST_BACK);
+  }
+}
+
+/** A host that does not answer is waited for, however long. */
+async function patiently<T>(a: EffectContext, clock: Clock, work: () => Promise<T>): Promise<T | Wait> {
+  a.received(HOST_BACK);
+  try {
+    return await work();
+  } catch (error) {
+    if (!isUnavailable(error)) throw error;
+    return a.wait({ untilMs: clock.now() + RECHECK_MS, signals: [HOST_BACK] });
+  }
+}
+
+/** An abandoned move may have ended anywhere: stops what still moves, then looks where the guest is. */
+async function isOnlyThere(a: EffectContext, input: CleanupInput, home: string | null): Promise<boolean> {
+  if (home === null) return false;
+  const one = { serverId: input.serverId };
+  const extra = `look-${a.attempt}`;
+  const to = { host: input.host };
+  await unless(["compute.guest_running"], a.call(computeVerbs, "compute.abandonIncoming", one, { to }));
+  await tidyHome(a, home, one);
+  const here = await a.call(computeVerbs, "compute.inspect", one, { to, extra });
+  if (!hasControl(here.guest?.power)) return false;
+  if (await isVouchedDead(a.read, home)) return true;
+  const atHome = await a.call(computeVerbs, "compute.inspect", one, { to: { host: home }, extra: `${extra}-home` });
+  return !hasControl(atHome.guest?.power);
+}
+
+/** The server's own host may still be sending. Under a subject of its own, so that a new operation there is not disturbed. */
+async function tidyHome(a: EffectContext, home: string, one: { serverId: string }): Promise<void> {
+  const options = { to: { host: home }, subject: `${one.serverId}/tidy` };
+  try {
+    await a.call(computeVerbs, "compute.abortMigration", one, options);
+    await a.call(computeVerbs, "compute.ensureDiskNotServed", one, options);
+  } catch (error) {
+    if (!isUnavailable(error)) throw error;
+  }
+}
+
+/** An operator has said with forced_down that the host is off. */
+export async function isVouchedDead(q: Queries, host: string): Promise<boolean> {
+  return (await findServiceOn(q, host, "nova-compute"))?.forced_down === 1;
 }
 
 function hasControl(power: string | undefined): boolean {
   return power === "running" || power === "paused";
 }
 
-async function serverEvenDeleted(t: Tx, id: string): Promise<ServerRow | undefined> {
-  return await t.tables<ComputeTables>().selectFrom("servers").selectAll().where("id", "=", id).executeTakeFirst();
+/** A shared disk belongs to the server, not to the host that is cleaned. */
+function mayRemoveDisk(server: ServerRow | undefined, input: CleanupInput): boolean {
+  if (!server || input.everything || server.deleted_at !== null || server.storage === "local") return true;
+  return server.host === null && server.vm_state === "error";
+}
+
+async function serverEvenDeleted(q: Queries, id: string): Promise<ServerRow | undefined> {
+  return await q.tables<ComputeTables>().selectFrom("servers").selectAll().where("id", "=", id).executeTakeFirst();
 }

@@ -2,9 +2,8 @@ import { liveOperations } from "../../../kernel/operations/control.ts";
 import type { AnyOperation, Operation } from "../../../kernel/operations/definition.ts";
 import type { Tx } from "../../../kernel/store/store.ts";
 import type { ComputeDependencies } from "../dependencies.ts";
-import { allocationsOf } from "../store/allocations.ts";
 import type { ServerRow } from "../store/tables.ts";
-import { type CleanupInput, cleanupOperation, startCleanup } from "./cleanup.ts";
+import { type CleanupInput, cleanElsewhere, cleanupOperation } from "./cleanup.ts";
 import { type CreateServerInput, createServerOperation } from "./create-server.ts";
 import { type DeleteServerInput, deleteServerOperation } from "./delete-server.ts";
 import { type EvacuateInput, evacuateServerOperation } from "./evacuate-server.ts";
@@ -17,6 +16,7 @@ import {
 } from "./network-info.ts";
 import { type PowerAction, type PowerInput, powerOperation } from "./power.ts";
 import { type ResizeInput, resizeServerOperation } from "./resize-server.ts";
+import { type SyncPowerInput, syncPowerOperation } from "./sync-power.ts";
 
 /** Every operation of the service, made once with what they work with. */
 export interface ComputeOperations {
@@ -29,6 +29,7 @@ export interface ComputeOperations {
   readonly injectNetworkInfo: Operation<ServerOnly>;
   readonly resetNetwork: Operation<ServerOnly>;
   readonly syncInterfaces: Operation<ServerOnly>;
+  readonly syncPower: Operation<SyncPowerInput>;
   readonly cleanup: Operation<CleanupInput>;
 }
 
@@ -50,6 +51,7 @@ export function computeOperations(deps: ComputeDependencies): ComputeOperations 
     injectNetworkInfo: injectNetworkInfoOperation(deps),
     resetNetwork: resetNetworkOperation(deps),
     syncInterfaces: syncInterfacesOperation(deps),
+    syncPower: syncPowerOperation(deps),
     cleanup,
   };
 }
@@ -76,8 +78,5 @@ export async function abandonAll(
     if (live.name !== operations.cleanup.name) await control.abandon(t, live.id);
   }
   if (!options.cleanup) return;
-  for (const row of await allocationsOf(t, server.id)) {
-    if (row.host !== server.host)
-      await startCleanup(t, deps, operations.cleanup, { serverId: server.id, host: row.host, mayAdopt: true });
-  }
+  await cleanElsewhere(t, deps, operations.cleanup, { serverId: server.id, home: server.host, mayAdopt: true });
 }

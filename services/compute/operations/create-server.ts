@@ -49,9 +49,10 @@ export function createServerOperation(
         });
         return { host: host.host };
       },
-      undoTx: async (t, { input }) => {
+      undoTx: async (t, { input, memo }) => {
         const server = await getServer(t, input.serverId);
-        if (server.host === null) return;
+        const { host } = server;
+        if (host === null) return;
         await transition(t, {
           clock,
           id: server.id,
@@ -59,7 +60,9 @@ export function createServerOperation(
           to: { task: "scheduling", set: { host: null } },
           action: "create",
         });
-        await startCleanup(t, deps, cleanup, { serverId: server.id, host: server.host, mayAdopt: false });
+        // When another host is tried next, that one needs a disk on shared storage.
+        const everything = !excludedHosts(memo).includes(host);
+        await startCleanup(t, deps, cleanup, { serverId: server.id, host, mayAdopt: false, everything });
       },
       span: [0, 5],
     })
@@ -71,16 +74,25 @@ export function createServerOperation(
       undoTx: (t, { input }) => deps.network.bindPorts(t, input.serverId, null),
       span: [5, 10],
     })
+    .step("check-host", {
+      // One try per host: the next try is on another host.
+      maxAttempts: 1,
+      effect: async (a, { input, out, memo }) => {
+        const { host } = out.schedule;
+        await retryElsewhere(deps, { step: "schedule", host, memo, fixed: input.host !== null }, () =>
+          a.call(computeVerbs, "compute.probe", {}, { to: { host } }),
+        );
+      },
+      undo: async () => {},
+    })
     .step("spawn", {
       event: "compute__do_build_and_run_instance",
       eventHost: ({ out }) => out.schedule.host,
-      // One try per host: the next try is on another host.
-      maxAttempts: 1,
       effect: async (a, { input, out, memo }) => {
         const spec = await guestSpec(a.read, deps, await getServer(a.read, input.serverId));
         await retryElsewhere(
           deps,
-          { step: "schedule", host: out.schedule.host, memo, fixed: input.host !== null },
+          { step: "schedule", host: out.schedule.host, memo, fixed: input.host !== null, startsGuest: true },
           () =>
             a.call(
               computeVerbs,
@@ -94,6 +106,8 @@ export function createServerOperation(
             ),
         );
       },
+      // The clean-up that undoing `schedule` starts takes away what is there.
+      undo: async () => {},
       span: [10, 99],
     })
     .step("publish", {

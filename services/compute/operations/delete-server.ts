@@ -1,13 +1,12 @@
-import { computeVerbs } from "../../../agent/protocol/compute.ts";
 import { minutes } from "../../../kernel/clock/clock.ts";
 import { type Operation, operation } from "../../../kernel/operations/definition.ts";
 import type { ComputeDependencies } from "../dependencies.ts";
 import { allocationsOf, release } from "../store/allocations.ts";
 import { endAction } from "../store/instance-actions.ts";
 import { endOpenMigrations } from "../store/migration-records.ts";
-import { transition } from "../store/servers.ts";
+import { getServer, transition } from "../store/servers.ts";
 import { type CleanupInput, startCleanup } from "./cleanup.ts";
-import { isUnavailable } from "./retry-elsewhere.ts";
+import { removeIfReachable } from "./guest-calls.ts";
 
 export interface DeleteServerInput {
   readonly serverId: string;
@@ -29,36 +28,39 @@ export function deleteServerOperation(
   })
     .pivot()
     .step("find-hosts", {
-      tx: async (t, { input }) => ({ hosts: (await allocationsOf(t, input.serverId)).map((row) => row.host) }),
+      tx: async (t, { input }) => {
+        const { storage } = await getServer(t, input.serverId);
+        return { hosts: (await allocationsOf(t, input.serverId)).map((row) => row.host), storage };
+      },
     })
     .step("destroy", {
       event: "compute_terminate_instance",
       eventHost: ({ out }) => out["find-hosts"].hosts[0] ?? null,
       effect: async (a, { input, out }) => {
-        const outcomes = await Promise.all(
-          out["find-hosts"].hosts.map(async (host) => {
-            try {
-              await a.call(
-                computeVerbs,
-                "compute.ensureAbsent",
-                { serverId: input.serverId, disks: true },
-                { to: { host }, extra: host },
-              );
-              return [];
-            } catch (error) {
-              if (isUnavailable(error)) return [host];
-              throw error;
-            }
-          }),
-        );
-        return { unreachable: outcomes.flat() };
+        const { hosts, storage } = out["find-hosts"];
+        const { serverId } = input;
+        const disks = storage === "local";
+        const gone = await Promise.all(hosts.map((host) => removeIfReachable(a, { serverId, host, disks })));
+        return { unreachable: hosts.filter((_, index) => !gone[index]) };
       },
-      span: [5, 95],
+      span: [5, 90],
+    })
+    .step("remove-disk", {
+      // A shared disk goes when no guest can use it any more; else with the last host that is cleaned.
+      when: ({ out }) => out["find-hosts"].storage === "shared" && out.destroy.unreachable.length === 0,
+      effect: async (a, { input, out }) => {
+        const { serverId } = input;
+        const first = out["find-hosts"].hosts.slice(0, 1);
+        const gone = await Promise.all(first.map((host) => removeIfReachable(a, { serverId, host, disks: true })));
+        return { unreachable: first.filter((_, index) => !gone[index]) };
+      },
+      span: [90, 95],
     })
     .step("finish", {
       tx: async (t, { input, out, operation: op }) => {
         await deps.network.releasePorts(t, input.serverId);
-        await endOpenMigrations(t, clock, input.serverId, "confirmed");
+        await endOpenMigrations(t, clock, input.serverId, "confirmed", ["finished", "confirming"]);
+        await endOpenMigrations(t, clock, input.serverId, "error");
         await transition(t, {
           clock,
           id: input.serverId,
@@ -66,8 +68,9 @@ export function deleteServerOperation(
           to: { vm: "deleted", task: null, set: { deleted_at: clock.now() } },
           action: "delete",
         });
+        const unreachable = [...out.destroy.unreachable, ...(out["remove-disk"]?.unreachable ?? [])];
         for (const host of out["find-hosts"].hosts) {
-          if (out.destroy.unreachable.includes(host))
+          if (unreachable.includes(host))
             await startCleanup(t, deps, cleanup, { serverId: input.serverId, host, mayAdopt: false });
           else await release(t, input.serverId, host);
         }

@@ -1,11 +1,9 @@
 import { computeVerbs } from "../../../agent/protocol/compute.ts";
 import { minutes } from "../../../kernel/clock/clock.ts";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
-import { findServiceOn } from "../../../kernel/fleet/services.ts";
 import { type EffectContext, type Operation, operation } from "../../../kernel/operations/definition.ts";
 import type { ComputeDependencies } from "../dependencies.ts";
 import { POWER } from "../domain/server-state.ts";
-import { guestSpec } from "../guest-spec.ts";
 import { placementHints } from "../scheduler/placement-hints.ts";
 import { selectHost, sharedStorageOf } from "../scheduler/select-host.ts";
 import { allocationsOf } from "../store/allocations.ts";
@@ -13,7 +11,8 @@ import { factsOf, getHost } from "../store/hosts.ts";
 import { endAction } from "../store/instance-actions.ts";
 import { createMigration, setMigration } from "../store/migration-records.ts";
 import { flavorOf, getServer, storedFault, transition } from "../store/servers.ts";
-import { type CleanupInput, startCleanup } from "./cleanup.ts";
+import { type CleanupInput, cleanElsewhere, isVouchedDead } from "./cleanup.ts";
+import { ensureGuest, removeForCertain, removeIfReachable } from "./guest-calls.ts";
 import { homeOf } from "./power.ts";
 import { excludedHosts, retryElsewhere } from "./retry-elsewhere.ts";
 
@@ -81,14 +80,12 @@ export function evacuateServerOperation(
           destAddress: factsOf(host).migrationAddress,
         };
         await setMigration(t, clock, out.record.migration, change);
-        return { host: host.host, zone: host.zone };
+        // An abandoned move, or an evacuation that failed, may have left something running on yet another host.
+        const others = (await allocationsOf(t, server.id)).map((row) => row.host);
+        return { host: host.host, zone: host.zone, suspects: others.filter((name) => name !== host.host) };
       },
-      undoTx: async (t, { input, out }) => {
-        for (const row of await allocationsOf(t, input.serverId)) {
-          if (row.host !== out.record.source)
-            await startCleanup(t, deps, cleanup, { serverId: input.serverId, host: row.host, mayAdopt: false });
-        }
-      },
+      undoTx: (t, { input, out }) =>
+        cleanElsewhere(t, deps, cleanup, { serverId: input.serverId, home: out.record.source, mayAdopt: false }),
       span: [0, 10],
     })
     .step("fence", {
@@ -98,9 +95,10 @@ export function evacuateServerOperation(
           deps,
           { step: "schedule", host: out.schedule.host, memo, fixed: input.host !== null },
           () =>
-            fence(a, {
+            stopEverywhere(a, {
               serverId: input.serverId,
-              dead: out.record.source,
+              source: out.record.source,
+              suspects: out.schedule.suspects,
               by: out.schedule.host,
               shared: out.record.storage === "shared",
             }),
@@ -123,24 +121,13 @@ export function evacuateServerOperation(
     .step("spawn", {
       event: "compute_rebuild_instance",
       eventHost: ({ out }) => out.schedule.host,
-      effect: async (a, { input, out }) => {
-        const spec = await guestSpec(a.read, deps, await getServer(a.read, input.serverId));
-        const power = input.wasRunning && !input.stopAfter ? "running" : "stopped";
-        await a.call(
-          computeVerbs,
-          "compute.ensure",
-          { spec, power },
-          { to: { host: out.schedule.host }, timeoutMs: deps.settings.bootTimeoutMs },
-        );
+      effect: (a, { input, out }) => {
+        const running = input.wasRunning && !input.stopAfter;
+        return ensureGuest(a, deps, { serverId: input.serverId, host: out.schedule.host, running });
       },
       undo: async (a, { input, out }) => {
-        const disks = out.record.storage === "local";
-        await a.call(
-          computeVerbs,
-          "compute.ensureAbsent",
-          { serverId: input.serverId, disks },
-          { to: { host: out.schedule.host } },
-        );
+        const there = { serverId: input.serverId, host: out.schedule.host, disks: out.record.storage === "local" };
+        await removeForCertain(a, there);
       },
       span: [20, 95],
     })
@@ -163,7 +150,8 @@ export function evacuateServerOperation(
         });
         await deps.network.bindPorts(t, input.serverId, out.schedule.host);
         await setMigration(t, clock, out.record.migration, { status: "done" });
-        await startCleanup(t, deps, cleanup, { serverId: input.serverId, host: out.record.source, mayAdopt: false });
+        const home = out.schedule.host;
+        await cleanElsewhere(t, deps, cleanup, { serverId: input.serverId, home, mayAdopt: false });
         await endAction(t, clock, op.requestId, "ok");
       },
     })
@@ -179,23 +167,36 @@ export function evacuateServerOperation(
       await endAction(t, clock, op.requestId, "error");
     });
 
+  async function stopEverywhere(
+    a: EffectContext,
+    who: { serverId: string; source: string; suspects: readonly string[]; by: string; shared: boolean },
+  ): Promise<void> {
+    const { serverId, by, shared } = who;
+    for (const dead of who.suspects) {
+      const alive = dead !== who.source && (await removeIfReachable(a, { serverId, host: dead, disks: !shared }));
+      if (!alive) await fence(a, { serverId, dead, by, shared });
+    }
+  }
+
   async function fence(
     a: EffectContext,
     who: { serverId: string; dead: string; by: string; shared: boolean },
   ): Promise<void> {
+    const command = { host: who.dead, serverId: who.serverId };
     try {
-      await a.call(computeVerbs, "compute.fence", { host: who.dead, serverId: who.serverId }, { to: { host: who.by } });
+      await a.call(computeVerbs, "compute.fence", command, { to: { host: who.by }, extra: who.dead });
     } catch (error) {
       if (!(error instanceof CloudError) || error.code !== "compute.fencing_unsupported") throw error;
-      const service = await findServiceOn(a.read, who.dead, "nova-compute");
       // A local disk is not at risk from a guest that may still run; a shared one is.
-      if (who.shared && service?.forced_down !== 1) {
-        throw new CloudError(
-          "conflict",
-          "compute.not_fenced",
-          `Host ${who.dead} cannot be fenced from here. Make sure it is off, mark its service down (compute service set --down), then evacuate again.`,
-        );
-      }
+      if (who.shared && !(await isVouchedDead(a.read, who.dead))) throw notFenced(who.dead);
     }
   }
+}
+
+function notFenced(host: string): CloudError {
+  return new CloudError(
+    "conflict",
+    "compute.not_fenced",
+    `Host ${host} cannot be fenced from here. Make sure it is off, mark its service down (compute service set --down), then evacuate again.`,
+  );
 }

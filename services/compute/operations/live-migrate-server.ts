@@ -8,15 +8,16 @@ import { POWER } from "../domain/server-state.ts";
 import { guestSpec } from "../guest-spec.ts";
 import { placementHints } from "../scheduler/placement-hints.ts";
 import { selectHost, sharedStorageOf } from "../scheduler/select-host.ts";
-import { allocationsOf, release } from "../store/allocations.ts";
+import { release } from "../store/allocations.ts";
 import { factsOf, getHost } from "../store/hosts.ts";
 import { endAction } from "../store/instance-actions.ts";
 import { createMigration, setMigration } from "../store/migration-records.ts";
 import { flavorOf, getServer, storedFault, transition } from "../store/servers.ts";
-import { type CleanupInput, startCleanup } from "./cleanup.ts";
+import { type CleanupInput, cleanElsewhere, startCleanup } from "./cleanup.ts";
+import { removeIfReachable } from "./guest-calls.ts";
 import { homeOf } from "./power.ts";
 import { excludedHosts, isUnavailable, retryElsewhere } from "./retry-elsewhere.ts";
-import { completionTimeoutMs, runMigration } from "./run-migration.ts";
+import { completionTimeoutMs, judgeMigration, runMigration, type Transfer } from "./run-migration.ts";
 
 export interface LiveMigrateInput {
   readonly serverId: string;
@@ -89,7 +90,7 @@ export function liveMigrateServerOperation(
         });
         return { host: host.host, zone: host.zone, sourceFacts: factsOf(sourceHost) };
       },
-      undoTx: (t, { input, out }) => handOver(t, out.record.source, input.serverId),
+      undoTx: (t, { input, out }) => leaveDestination(t, out.record.source, input.serverId),
       span: [0, 2],
     })
     .step("check-destination", {
@@ -163,7 +164,12 @@ export function liveMigrateServerOperation(
       },
       span: [2, 10],
     })
-    .step("run", { tx: (t, { out }) => setMigration(t, clock, out.record.migration, { status: "running" }) })
+    .step("run", {
+      tx: async (t, { out }) => {
+        await setMigration(t, clock, out.record.migration, { status: "running" });
+        return { at: clock.now() };
+      },
+    })
     .pivot()
     .step("migrate", {
       event: "compute_live_migration",
@@ -182,14 +188,24 @@ export function liveMigrateServerOperation(
             autoConverge: settings.liveMigrationPermitAutoConverge,
             postCopy: settings.liveMigrationPermitPostCopy,
           },
+          beganAt: out.run.at,
           timeoutMs: completionTimeoutMs(settings, out.record.flavor, out.record.mode),
           onTimeout: settings.liveMigrationTimeoutAction,
           clock,
         }),
       span: [10, 90],
     })
+    .step("judge", {
+      when: ({ out }) => out.migrate.outcome !== "completed",
+      effect: (a, { input, out }) =>
+        judgeMigration(a, {
+          serverId: input.serverId,
+          source: out.record.source,
+          destination: out.schedule.host,
+        }),
+    })
     .step("finish-destination", {
-      when: ({ out }) => out.migrate.outcome === "completed",
+      when: ({ out }) => arrived(out),
       event: "compute_post_live_migration_at_destination",
       eventHost: ({ out }) => out.schedule.host,
       effect: async (a, { input, out }) => {
@@ -203,55 +219,41 @@ export function liveMigrateServerOperation(
       },
     })
     .step("switch", {
-      when: ({ out }) => out.migrate.outcome === "completed",
+      when: ({ out }) => arrived(out),
       tx: async (t, { input, out }) => {
-        const set = { host: out.schedule.host, zone: out.schedule.zone };
-        await transition(t, { clock, id: input.serverId, from: { task: ["migrating"] }, to: { set }, action });
+        // From here on the server is the user's again; what is left to do at the source does not concern it.
+        const power_state = out["check-source"].paused ? POWER.paused : POWER.running;
+        const to = { task: null, set: { host: out.schedule.host, zone: out.schedule.zone, power_state } };
+        await transition(t, { clock, id: input.serverId, from: { task: ["migrating"] }, to, action });
         await deps.network.bindPorts(t, input.serverId, out.schedule.host);
       },
     })
     .step("clean-source", {
-      when: ({ out }) => out.migrate.outcome === "completed",
+      when: ({ out }) => arrived(out),
       effect: async (a, { input, out }) => {
-        const command = { serverId: input.serverId, disks: out.record.mode === "mirror" };
-        try {
-          await a.call(computeVerbs, "compute.ensureAbsent", command, { to: { host: out.record.source } });
-          return { clean: true };
-        } catch (error) {
-          if (!isUnavailable(error)) throw error;
-          return { clean: false };
-        }
+        const { source: host, mode } = out.record;
+        return { clean: await removeIfReachable(a, { serverId: input.serverId, host, disks: mode === "mirror" }) };
       },
       span: [90, 100],
     })
     .step("complete", {
-      when: ({ out }) => out.migrate.outcome === "completed",
+      when: ({ out }) => arrived(out),
       tx: async (t, { input, out, operation: op }) => {
         const { source, migration } = out.record;
         if (out["clean-source"]?.clean) await release(t, input.serverId, source);
         else await startCleanup(t, deps, cleanup, { serverId: input.serverId, host: source, mayAdopt: false });
         await setMigration(t, clock, migration, { status: "completed" });
-        const power_state = out["check-source"].paused ? POWER.paused : POWER.running;
-        await transition(t, {
-          clock,
-          id: input.serverId,
-          from: { task: ["migrating"] },
-          to: { task: null, set: { power_state } },
-          action,
-        });
         await endAction(t, clock, op.requestId, "ok");
       },
     })
     .step("roll-back", {
-      when: ({ out }) => out.migrate.outcome !== "completed",
+      when: ({ out }) => !arrived(out),
       event: "compute_rollback_live_migration_at_destination",
       eventHost: ({ out }) => out.schedule.host,
       tx: async (t, { input, out, operation: op }) => {
         const { migrate } = out;
-        await handOver(t, out.record.source, input.serverId);
-        await setMigration(t, clock, out.record.migration, {
-          status: migrate.outcome === "aborted" ? "cancelled" : "failed",
-        });
+        await leaveDestination(t, out.record.source, input.serverId);
+        await setMigration(t, clock, out.record.migration, { status: migrate.aborted ? "cancelled" : "failed" });
         const fault =
           migrate.reason === null ? {} : { fault: storedFault(clock, { kind: "internal", message: migrate.reason }) };
         await transition(t, {
@@ -261,7 +263,7 @@ export function liveMigrateServerOperation(
           to: { task: null, set: fault },
           action,
         });
-        await endAction(t, clock, op.requestId, migrate.outcome === "aborted" ? "ok" : "error");
+        await endAction(t, clock, op.requestId, migrate.aborted ? "ok" : "error");
       },
     })
     .onFailed(async (t, { input, out, operation: op }, { fault, cancelled }) => {
@@ -276,11 +278,14 @@ export function liveMigrateServerOperation(
       await endAction(t, clock, op.requestId, "error");
     });
 
-  async function handOver(t: Tx, source: string, serverId: string): Promise<void> {
-    for (const row of await allocationsOf(t, serverId)) {
-      if (row.host !== source) await startCleanup(t, deps, cleanup, { serverId, host: row.host, mayAdopt: false });
-    }
+  /** Left to a clean-up, which also waits for a host that is down. */
+  async function leaveDestination(t: Tx, source: string, serverId: string): Promise<void> {
+    await cleanElsewhere(t, deps, cleanup, { serverId, home: source, mayAdopt: false });
   }
+}
+
+function arrived(out: { migrate: Transfer; judge?: { arrived: boolean } | undefined }): boolean {
+  return out.migrate.outcome === "completed" || out.judge?.arrived === true;
 }
 
 /** `block_migration` against where the disk really is. */

@@ -7,6 +7,7 @@ import { POWER, type PowerState, type VmState } from "../domain/server-state.ts"
 import { guestSpec } from "../guest-spec.ts";
 import { endAction } from "../store/instance-actions.ts";
 import { getServer, storedFault, transition } from "../store/servers.ts";
+import { unless } from "./retry-elsewhere.ts";
 
 export type PowerAction = "start" | "stop" | "reboot" | "pause" | "unpause";
 
@@ -32,6 +33,8 @@ const RECIPES: Readonly<Record<PowerAction, PowerRecipe>> = {
   unpause: { act: unpause, back: pause, vm: "active", power: POWER.running },
 };
 
+const GONE = ["compute.guest_not_found", "compute.guest_not_running"];
+
 /** `server.start`, `server.stop`, …: one change of the guest's power, then the state that users see. */
 export function powerOperation(deps: ComputeDependencies, action: PowerAction): Operation<PowerInput> {
   const { clock } = deps.kernel;
@@ -42,9 +45,8 @@ export function powerOperation(deps: ComputeDependencies, action: PowerAction): 
       effect: async (a, { input }) => {
         await recipe.act(a, deps, input);
       },
-      undo: async (a, { input }) => {
-        await recipe.back(a, deps, input);
-      },
+      // A guest that is gone, or that died meanwhile, has nothing to be brought back to.
+      undo: (a, { input }) => unless(GONE, recipe.back(a, deps, input)),
       span: [5, 95],
     })
     .step("publish", {

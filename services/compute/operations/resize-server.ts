@@ -1,21 +1,22 @@
 import { computeVerbs } from "../../../agent/protocol/compute.ts";
 import { minutes } from "../../../kernel/clock/clock.ts";
-import { type Operation, operation } from "../../../kernel/operations/definition.ts";
+import { type Operation, operation, type ReceivedSignal } from "../../../kernel/operations/definition.ts";
 import type { Tx } from "../../../kernel/store/store.ts";
 import type { ComputeDependencies } from "../dependencies.ts";
 import { POWER } from "../domain/server-state.ts";
 import { guestSpec } from "../guest-spec.ts";
 import { placementHints } from "../scheduler/placement-hints.ts";
 import { selectHost, sharedStorageOf } from "../scheduler/select-host.ts";
-import { allocationsOf, release } from "../store/allocations.ts";
+import { release } from "../store/allocations.ts";
 import { factsOf, getHost } from "../store/hosts.ts";
 import { endAction } from "../store/instance-actions.ts";
-import { createMigration, setMigration } from "../store/migration-records.ts";
+import { createMigration, migrationStatus, setMigration } from "../store/migration-records.ts";
 import { flavorOf, getServer, storedFault, transition } from "../store/servers.ts";
 import type { FlavorSnapshot } from "../store/tables.ts";
-import { type CleanupInput, startCleanup } from "./cleanup.ts";
+import { type CleanupInput, cleanElsewhere, startCleanup } from "./cleanup.ts";
+import { ensureGuest, removeForCertain, removeIfReachable, stopGuest } from "./guest-calls.ts";
 import { homeOf } from "./power.ts";
-import { excludedHosts, isUnavailable, retryElsewhere } from "./retry-elsewhere.ts";
+import { excludedHosts, retryElsewhere } from "./retry-elsewhere.ts";
 
 export interface ResizeInput {
   readonly serverId: string;
@@ -87,7 +88,9 @@ export function resizeServerOperation(
         });
         return { host: host.host, zone: host.zone };
       },
-      undoTx: (t, { input, out }) => handOver(t, out.record.source, input.serverId),
+      // Left to a clean-up, which also waits for a host that is down.
+      undoTx: (t, { input, out }) =>
+        cleanElsewhere(t, deps, cleanup, { serverId: input.serverId, home: out.record.source, mayAdopt: false }),
       span: [0, 5],
     })
     .step("prepare", {
@@ -118,25 +121,10 @@ export function resizeServerOperation(
     .step("power-off", {
       event: "compute_resize_instance",
       eventHost: ({ out }) => out.record.source,
-      effect: async (a, { input, out }) => {
-        const to = { host: out.record.source };
-        const graceMs = settings.shutdownTimeoutMs;
-        await a.call(
-          computeVerbs,
-          "compute.ensureStopped",
-          { serverId: input.serverId, graceMs },
-          { to, timeoutMs: graceMs + minutes(1) },
-        );
-      },
+      effect: (a, { input, out }) => stopGuest(a, deps, { serverId: input.serverId, host: out.record.source }),
       undo: async (a, { input, out }) => {
-        if (!input.wasRunning) return;
-        const spec = await guestSpec(a.read, deps, await getServer(a.read, input.serverId), out.record.oldFlavor);
-        await a.call(
-          computeVerbs,
-          "compute.ensure",
-          { spec, power: "running" },
-          { to: { host: out.record.source }, timeoutMs: settings.bootTimeoutMs },
-        );
+        const { source: host, oldFlavor: flavor } = out.record;
+        if (input.wasRunning) await ensureGuest(a, deps, { serverId: input.serverId, host, flavor, running: true });
       },
       span: [5, 15],
     })
@@ -216,26 +204,15 @@ export function resizeServerOperation(
     .step("boot", {
       event: "compute_finish_resize",
       eventHost: ({ out }) => out.schedule.host,
-      effect: async (a, { input, out }) => {
-        const spec = await guestSpec(a.read, deps, await getServer(a.read, input.serverId), input.flavor);
-        const power = input.wasRunning ? "running" : "stopped";
-        await a.call(
-          computeVerbs,
-          "compute.ensure",
-          { spec, power },
-          { to: { host: out.schedule.host }, timeoutMs: settings.bootTimeoutMs },
-        );
+      effect: (a, { input, out }) => {
+        const { serverId, flavor, wasRunning: running } = input;
+        return ensureGuest(a, deps, { serverId, host: out.schedule.host, flavor, running });
       },
-      // On shared storage the disk has one owner: the guest must be gone here before it starts at home again. A local
-      // disk at a host that is down can wait for the clean-up.
+      // The guest must be gone here before it starts at home again; one that was never started can wait for the clean-up.
       undo: async (a, { input, out }) => {
-        const local = out.record.storage === "local";
-        const command = { serverId: input.serverId, disks: local };
-        await a
-          .call(computeVerbs, "compute.ensureAbsent", command, { to: { host: out.schedule.host } })
-          .catch((error: unknown) => {
-            if (!local || !isUnavailable(error)) throw error;
-          });
+        const there = { serverId: input.serverId, host: out.schedule.host, disks: out.record.storage === "local" };
+        if (input.wasRunning) await removeForCertain(a, there);
+        else await removeIfReachable(a, there);
       },
       span: [60, 95],
     })
@@ -259,11 +236,9 @@ export function resizeServerOperation(
     .step("decide", {
       effect: async (a, { out }) => {
         const revert = a.received("revert");
-        if (revert)
-          return { decision: "revert" as const, requestId: (revert.payload as unknown as Decision).requestId };
+        if (revert) return decided("revert", revert);
         const confirm = a.received("confirm");
-        if (confirm)
-          return { decision: "confirm" as const, requestId: (confirm.payload as unknown as Decision).requestId };
+        if (confirm) return decided("confirm", confirm);
         const window = settings.resizeConfirmWindowMs;
         const due = out.verify.at + window;
         if (window > 0 && clock.now() >= due) return { decision: "confirm" as const, requestId: null };
@@ -273,73 +248,70 @@ export function resizeServerOperation(
     })
     .step("begin-confirm", {
       when: ({ out }) => out.decide.decision === "confirm",
-      tx: (t, { out }) => setMigration(t, clock, out.record.migration, { status: "confirming" }),
+      // A user's revert that came in just as the window closed has been accepted: it stands.
+      tx: async (t, { out }) => {
+        const status = await migrationStatus(t, out.record.migration);
+        if (status === "reverting") return { overruled: true };
+        await setMigration(t, clock, out.record.migration, { status: "confirming" });
+        return { overruled: false };
+      },
+    })
+    .step("hear-revert", {
+      when: ({ out }) => out["begin-confirm"]?.overruled === true,
+      effect: async (a) => {
+        const revert = a.received("revert");
+        return revert ? decided("revert", revert) : a.wait({ signals: ["revert"] });
+      },
     })
     .step("clean-source", {
-      when: ({ out }) => out.decide.decision === "confirm",
+      when: ({ out }) => !reverts(out),
       event: "compute_confirm_resize",
       eventHost: ({ out }) => out.record.source,
       requestId: ({ out }) => out.decide.requestId,
       effect: async (a, { input, out }) => {
-        const disks = out.record.storage === "local";
-        await a.call(
-          computeVerbs,
-          "compute.ensureAbsent",
-          { serverId: input.serverId, disks },
-          { to: { host: out.record.source } },
-        );
+        const { source: host, storage } = out.record;
+        return { clean: await removeIfReachable(a, { serverId: input.serverId, host, disks: storage === "local" }) };
       },
     })
     .step("confirm", {
-      when: ({ out }) => out.decide.decision === "confirm",
+      when: ({ out }) => !reverts(out),
       tx: async (t, { input, out }) => {
         await setMigration(t, clock, out.record.migration, { status: "confirmed" });
-        await release(t, input.serverId, out.record.source);
+        await giveUp(t, input.serverId, out.record.source, out["clean-source"]?.clean);
         await settle(t, input.serverId);
         await endAction(t, clock, out.decide.requestId, "ok");
       },
     })
     .step("remove-destination", {
-      when: ({ out }) => out.decide.decision === "revert",
+      when: ({ out }) => reverts(out),
       event: "compute_revert_resize",
       eventHost: ({ out }) => out.schedule.host,
-      requestId: ({ out }) => out.decide.requestId,
+      requestId: ({ out }) => revertRequest(out),
       effect: async (a, { input, out }) => {
-        const disks = out.record.storage === "local";
-        await a.call(
-          computeVerbs,
-          "compute.ensureAbsent",
-          { serverId: input.serverId, disks },
-          { to: { host: out.schedule.host } },
-        );
+        const there = { serverId: input.serverId, host: out.schedule.host, disks: out.record.storage === "local" };
+        return { clean: await removeForCertain(a, there) };
       },
     })
     .step("return", {
-      when: ({ out }) => out.decide.decision === "revert",
+      when: ({ out }) => reverts(out),
       tx: async (t, { input, out }) => {
         await setMigration(t, clock, out.record.migration, { status: "reverted" });
         await goHome(t, input.serverId, out.record.source, JSON.stringify(out.record.oldFlavor));
-        await release(t, input.serverId, out.schedule.host);
+        await giveUp(t, input.serverId, out.schedule.host, out["remove-destination"]?.clean);
       },
     })
     .step("restart-source", {
-      when: ({ out }) => out.decide.decision === "revert",
+      when: ({ out }) => reverts(out),
       event: "compute_finish_revert_resize",
       eventHost: ({ out }) => out.record.source,
-      requestId: ({ out }) => out.decide.requestId,
-      effect: async (a, { input, out }) => {
-        const spec = await guestSpec(a.read, deps, await getServer(a.read, input.serverId), out.record.oldFlavor);
-        const power = input.wasRunning ? "running" : "stopped";
-        await a.call(
-          computeVerbs,
-          "compute.ensure",
-          { spec, power },
-          { to: { host: out.record.source }, timeoutMs: settings.bootTimeoutMs },
-        );
+      requestId: ({ out }) => revertRequest(out),
+      effect: (a, { input, out }) => {
+        const { source: host, oldFlavor: flavor } = out.record;
+        return ensureGuest(a, deps, { serverId: input.serverId, host, flavor, running: input.wasRunning });
       },
     })
     .step("revert", {
-      when: ({ out }) => out.decide.decision === "revert",
+      when: ({ out }) => reverts(out),
       tx: async (t, { input, out }) => {
         const vm = input.wasRunning ? ("active" as const) : ("stopped" as const);
         const set = { power_state: input.wasRunning ? POWER.running : POWER.shutdown, launched_at: clock.now() };
@@ -350,7 +322,7 @@ export function resizeServerOperation(
           to: { vm, task: null, set },
           action: "revertResize",
         });
-        await endAction(t, clock, out.decide.requestId, "ok");
+        await endAction(t, clock, revertRequest(out), "ok");
       },
     })
     .onFailed(async (t, { input, out, operation: op }, { fault }) => {
@@ -361,11 +333,10 @@ export function resizeServerOperation(
       await endAction(t, clock, op.requestId, "error");
     });
 
-  /** The destination of an undone round is left to a clean-up, which also waits for a host that is down. */
-  async function handOver(t: Tx, source: string, serverId: string): Promise<void> {
-    for (const row of await allocationsOf(t, serverId)) {
-      if (row.host !== source) await startCleanup(t, deps, cleanup, { serverId, host: row.host, mayAdopt: false });
-    }
+  /** Gives the room on a host back, which a clean-up does later where the host did not answer. */
+  async function giveUp(t: Tx, serverId: string, host: string, clean: boolean | undefined): Promise<void> {
+    if (clean) await release(t, serverId, host);
+    else await startCleanup(t, deps, cleanup, { serverId, host, mayAdopt: false });
   }
 
   async function goHome(t: Tx, serverId: string, host: string, flavor?: string): Promise<void> {
@@ -387,4 +358,27 @@ export function resizeServerOperation(
       action: "confirmResize",
     });
   }
+}
+
+interface Verdict {
+  readonly decision: "confirm" | "revert";
+  /** Null when nobody asked: the window closed. */
+  readonly requestId: string | null;
+}
+
+function decided(decision: Verdict["decision"], signal: ReceivedSignal): Verdict {
+  return { decision, requestId: (signal.payload as unknown as Decision).requestId };
+}
+
+interface Decided {
+  readonly decide: Verdict;
+  readonly "hear-revert"?: Verdict | undefined;
+}
+
+function reverts(out: Decided): boolean {
+  return out.decide.decision === "revert" || out["hear-revert"] !== undefined;
+}
+
+function revertRequest(out: Decided): string | null {
+  return (out["hear-revert"] ?? out.decide).requestId;
 }

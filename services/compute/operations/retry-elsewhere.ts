@@ -9,13 +9,24 @@ export function excludedHosts(memo: Memo): string[] {
   return Array.isArray(memo.tried) ? (memo.tried as string[]) : [];
 }
 
+export interface HostChoice {
+  readonly step: string;
+  readonly host: string;
+  readonly memo: Memo;
+  /** A host that the user named is not replaced. */
+  readonly fixed: boolean;
+  readonly maxHosts?: number;
+  /** The work starts a guest: from a host that falls silent it may run, so that none may be started elsewhere. */
+  readonly startsGuest?: boolean;
+}
+
 /**
  * Does `work` on a chosen host; when the host is the reason for a failure, goes back to the scheduling step with that
- * host excluded, `scheduler.max_attempts` times in all. A host that the user named is not replaced.
+ * host excluded, `scheduler.max_attempts` times in all.
  */
 export async function retryElsewhere<T>(
   deps: ComputeDependencies,
-  choice: { step: string; host: string; memo: Memo; fixed: boolean; maxHosts?: number },
+  choice: HostChoice,
   work: () => Promise<T>,
 ): Promise<T> {
   try {
@@ -23,17 +34,27 @@ export async function retryElsewhere<T>(
   } catch (error) {
     const tried = [...excludedHosts(choice.memo), choice.host];
     const maxHosts = choice.maxHosts ?? deps.settings.schedulerMaxAttempts;
-    if (choice.fixed || tried.length >= maxHosts || !isAboutTheHost(error)) throw error;
+    if (choice.fixed || tried.length >= maxHosts || !isAboutTheHost(error, choice)) throw error;
     throw new Redo(choice.step, { tried }, publicFault(error));
   }
 }
 
 /** The host did not answer: it may be down. */
-export function isUnavailable(error: unknown): boolean {
+export function isUnavailable(error: unknown): error is CloudError {
   return error instanceof CloudError && error.kind === "unavailable";
 }
 
-function isAboutTheHost(error: unknown): boolean {
+/** Passes over failures with these codes, which say that there is nothing to do. */
+export async function unless(codes: readonly string[], work: Promise<unknown>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if (!(error instanceof CloudError) || !codes.includes(error.code)) throw error;
+  }
+}
+
+function isAboutTheHost(error: unknown, { startsGuest }: HostChoice): boolean {
   if (!(error instanceof CloudError)) return false;
-  return error.kind === "unavailable" || error.kind === "noCapacity" || error.code === "compute.migration_refused";
+  if (error.kind === "unavailable") return startsGuest !== true;
+  return error.kind === "noCapacity" || error.code === "compute.migration_refused";
 }

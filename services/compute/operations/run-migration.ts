@@ -1,6 +1,6 @@
 import { computeVerbs, type MigrationMode } from "../../../agent/protocol/compute.ts";
 import type { InputOf } from "../../../agent/protocol/verb.ts";
-import type { Clock } from "../../../kernel/clock/clock.ts";
+import { type Clock, seconds, type Timer } from "../../../kernel/clock/clock.ts";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import { errorFields } from "../../../kernel/log/logger.ts";
 import type { EffectContext, Json } from "../../../kernel/operations/definition.ts";
@@ -13,73 +13,89 @@ export interface MigrationRun {
   readonly source: string;
   readonly destination: string;
   readonly command: InputOf<(typeof computeVerbs)["compute.migrateOut"]>;
-  /** Completion timeout; 0 is off. */
+  /** When it was begun, and how long it may take from there; 0 is without end. */
+  readonly beganAt: number;
   readonly timeoutMs: number;
   readonly onTimeout: ComputeSettings["liveMigrationTimeoutAction"];
   readonly clock: Clock;
 }
 
-export interface MigrationOutcome {
-  readonly outcome: "completed" | "aborted" | "failed";
+/** `unclear`: the source did not say that it is over there; the destination must be asked. */
+export interface Transfer {
+  readonly outcome: "completed" | "unclear";
+  readonly aborted: boolean;
   readonly reason: string | null;
-  /** Milliseconds the guest stood still, when the hypervisor told. */
-  readonly downtimeMs: number | null;
 }
+
+type Steering = "compute.abortMigration" | "compute.forceCompleteMigration";
 
 /** Longer than any migration: its own completion timeout ends it first. */
 const NO_LIMIT_MS = 24 * 3_600_000;
+/** A wish may reach the source before the migration has begun there, so it is repeated until the migration is over. */
+const REPEAT_MS = seconds(5);
 
-/**
- * Runs the transfer and finds out where the guest ended up. Says `completed` only when the destination has the guest, and
- * `aborted` or `failed` only when the destination has provably given up, so that it never runs twice.
- */
-export async function runMigration(a: EffectContext, run: MigrationRun): Promise<MigrationOutcome> {
-  const one = { serverId: run.serverId };
-  const control = (verb: "compute.abortMigration" | "compute.forceCompleteMigration", extra: string) =>
-    void a
-      .call(computeVerbs, verb, one, { to: { host: run.source }, extra })
-      .catch((error: unknown) => a.log.warn(errorFields(error), `${verb} failed`));
-  a.onSignal("abort", () => control("compute.abortMigration", "asked"));
-  a.onSignal("force_complete", () => control("compute.forceCompleteMigration", "asked"));
-  const timer =
-    run.timeoutMs === 0
-      ? undefined
-      : run.clock.after(run.timeoutMs, () =>
-          control(run.onTimeout === "abort" ? "compute.abortMigration" : "compute.forceCompleteMigration", "timeout"),
-        );
+/** Runs the transfer until the source says that it is over, or that it failed, or nothing at all. */
+export async function runMigration(a: EffectContext, run: MigrationRun): Promise<Transfer> {
+  const timers = new Set<Timer>();
+  let over = false;
+  let pressed = 0;
+  const press = (verb: Steering) => {
+    if (over) return;
+    pressed += 1;
+    const options = { to: { host: run.source }, extra: `${a.attempt}-${pressed}` };
+    a.call(computeVerbs, verb, { serverId: run.serverId }, options).catch((error: unknown) => {
+      if (!over) a.log.warn(errorFields(error), `${verb} failed`);
+    });
+    timers.add(run.clock.after(REPEAT_MS, () => press(verb)));
+  };
+  // Asked before anything moves: nothing has to.
+  if (a.attempt === 0 && a.received("abort")) return { outcome: "unclear", aborted: true, reason: null };
+  a.onSignal("abort", () => press("compute.abortMigration"));
+  a.onSignal("force_complete", () => press("compute.forceCompleteMigration"));
+  if (run.timeoutMs > 0) {
+    const verb = run.onTimeout === "abort" ? "compute.abortMigration" : "compute.forceCompleteMigration";
+    const leftMs = Math.max(0, run.beganAt + run.timeoutMs - run.clock.now());
+    timers.add(run.clock.after(leftMs, () => press(verb)));
+  }
   try {
-    const { downtimeMs } = await a.call(computeVerbs, "compute.migrateOut", run.command, {
+    await a.call(computeVerbs, "compute.migrateOut", run.command, {
       to: { host: run.source },
       timeoutMs: NO_LIMIT_MS,
       onProgress: (percent, detail) => a.progress(percent, detail as Record<string, Json>),
     });
-    return { outcome: "completed", reason: null, downtimeMs };
+    return { outcome: "completed", aborted: false, reason: null };
   } catch (error) {
-    return await judge(a, run, error);
+    if (!(error instanceof CloudError) || a.signal.aborted) throw error;
+    const aborted = error.code === "compute.migration_aborted";
+    return { outcome: "unclear", aborted, reason: aborted ? null : error.message };
   } finally {
-    timer?.cancel();
+    over = true;
+    for (const timer of timers) timer.cancel();
   }
 }
 
-/** The source reports a failure, or nothing at all: the destination knows whether it took over. */
-async function judge(a: EffectContext, run: MigrationRun, error: unknown): Promise<MigrationOutcome> {
-  if (!(error instanceof CloudError) || a.signal.aborted) throw error;
-  const one = { serverId: run.serverId };
+/**
+ * Finds out where the guest is after an unclear transfer: `arrived` when the destination has taken over, else the
+ * destination has provably given up, so that the guest never runs twice. The command to migrate is withdrawn by now.
+ */
+export async function judgeMigration(
+  a: EffectContext,
+  where: Pick<MigrationRun, "serverId" | "source" | "destination">,
+): Promise<{ arrived: boolean }> {
+  const one = { serverId: where.serverId };
   try {
-    await a.call(computeVerbs, "compute.abandonIncoming", one, { to: { host: run.destination } });
+    await a.call(computeVerbs, "compute.abandonIncoming", one, { to: { host: where.destination } });
+    return { arrived: false };
   } catch (refusal) {
-    if (refusal instanceof CloudError && refusal.code === "compute.guest_running")
-      return { outcome: "completed", reason: null, downtimeMs: null };
-    // The destination is down with whatever had arrived. If the source still answers, the guest is there.
+    if (refusal instanceof CloudError && refusal.code === "compute.guest_running") return { arrived: true };
     if (!isUnavailable(refusal)) throw refusal;
-    const { guest } = await a.call(computeVerbs, "compute.inspect", one, {
-      to: { host: run.source },
-      extra: `judge-${a.attempt}`,
-    });
+    // It is down with whatever had arrived. If the source has stopped sending and still has the guest, it is there.
+    const options = { to: { host: where.source }, extra: `judge-${a.attempt}` };
+    await a.call(computeVerbs, "compute.abortMigration", one, options);
+    const { guest } = await a.call(computeVerbs, "compute.inspect", one, options);
     if (guest?.power !== "running" && guest?.power !== "paused") throw refusal;
+    return { arrived: false };
   }
-  const aborted = error.code === "compute.migration_aborted";
-  return { outcome: aborted ? "aborted" : "failed", reason: aborted ? null : error.message, downtimeMs: null };
 }
 
 /** `live_migration_completion_timeout` counts per GiB of memory and of disk to copy, two at least. */

@@ -3,15 +3,16 @@ import type { AgentEvent } from "../../../agent/protocol/envelope.ts";
 import type { AgentBoot, FleetListener } from "../../../kernel/fleet/fleet.ts";
 import type { Tx } from "../../../kernel/store/store.ts";
 import type { ComputeDependencies } from "../dependencies.ts";
-import { POWER } from "../domain/server-state.ts";
+import { hostIsBack } from "../operations/cleanup.ts";
+import { syncPowerOperation } from "../operations/sync-power.ts";
 import { recordHost } from "../store/hosts.ts";
-import { findServer, transition } from "../store/servers.ts";
+import { findServer } from "../store/servers.ts";
 import type { ComputeTables, ServerRow } from "../store/tables.ts";
 
 /** Keeps our picture of hosts and guests true: what an agent finds when it starts, and what happens by itself later. */
 export function computeListener(deps: ComputeDependencies): FleetListener {
   const log = deps.kernel.loggers.get("compute.agents");
-  const { clock } = deps.kernel;
+  const syncPower = syncPowerOperation(deps);
 
   return {
     async booted(t: Tx, boot: AgentBoot) {
@@ -19,13 +20,15 @@ export function computeListener(deps: ComputeDependencies): FleetListener {
       if (!provided) return;
       const facts = provided.facts as unknown as ComputeFacts;
       await recordHost(t, deps.kernel, { name: boot.host, zone: deps.settings.defaultAvailabilityZone, facts });
-      const found = new Map(
-        (boot.inventory.compute ?? []).map((each) => [(each as GuestFacts).serverId, each as GuestFacts]),
-      );
+      // Without a list these are only new facts of an agent that has been there all the time.
+      const listed = boot.inventory.compute as readonly GuestFacts[] | undefined;
+      if (!listed) return;
+      await hostIsBack(t, deps, boot.host);
+      const found = new Map(listed.map((guest) => [guest.serverId, guest]));
       for (const server of await serversOn(t, boot.host)) {
         const guest = found.get(server.id);
         found.delete(server.id);
-        if (server.task_state === null) await follow(t, server, guest);
+        if (guest?.power !== "running" && guest?.power !== "paused") await lookAt(t, server);
       }
       for (const id of found.keys()) {
         log.warn(
@@ -36,31 +39,17 @@ export function computeListener(deps: ComputeDependencies): FleetListener {
     },
 
     async event(t: Tx, host: string, event: AgentEvent) {
-      if (event.service !== "compute") return;
+      if (event.service !== "compute" || (event.kind !== "died" && event.kind !== "stopped")) return;
       const server = await findServer(t, event.subject);
-      if (!server || server.host !== host || server.task_state !== null) return;
-      if (event.kind === "guest.stopped" || event.kind === "guest.crashed")
-        await follow(t, server, undefined, event.kind === "guest.crashed");
+      if (server?.host === host) await lookAt(t, server);
     },
   };
 
-  /** A guest that stopped by itself makes its server stopped, as Nova's power state sync does. Nothing else is changed. */
-  async function follow(
-    t: Tx,
-    server: ServerRow,
-    guest: GuestFacts | undefined,
-    crashed = guest?.power === "crashed",
-  ): Promise<void> {
-    const runs = guest?.power === "running" || guest?.power === "paused";
-    if (runs || (server.vm_state !== "active" && server.vm_state !== "paused")) return;
-    log.info({ server: server.id, host: server.host }, "the guest stopped by itself");
-    await transition(t, {
-      clock,
-      id: server.id,
-      from: { task: [null] },
-      to: { vm: "stopped", set: { power_state: crashed ? POWER.crashed : POWER.shutdown } },
-      action: "sync power state",
-    });
+  /** Its guest seems to be off. */
+  async function lookAt(t: Tx, server: ServerRow): Promise<void> {
+    if (server.task_state !== null || (server.vm_state !== "active" && server.vm_state !== "paused")) return;
+    log.info({ server: server.id, host: server.host }, "the guest seems to have stopped by itself");
+    await deps.kernel.operations.start(t, syncPower, { input: { serverId: server.id }, resourceId: server.id });
   }
 }
 

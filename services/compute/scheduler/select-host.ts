@@ -23,7 +23,7 @@ export interface HostRequest {
   readonly apart?: readonly string[];
 }
 
-/** How many hosts are tried when others take the room in the same moment. */
+/** Hosts are looked at in parts of this size. */
 const CANDIDATES = 20;
 
 /**
@@ -33,10 +33,16 @@ const CANDIDATES = 20;
 export async function selectHost(t: Tx, deps: ComputeDependencies, request: HostRequest): Promise<ComputeHostRow> {
   const { clock } = deps.kernel;
   const forced = request.force === true && request.only !== null;
-  for (const host of await candidates(t, deps, request, forced)) {
-    const ratios = forced ? null : deps.settings;
-    if (await allocate(t, clock, { serverId: request.serverId, host: host.host, flavor: request.flavor, ratios }))
-      return host;
+  const ratios = forced ? null : deps.settings;
+  for (let offset = 0, more = true; more; offset += CANDIDATES) {
+    const some = await candidates(t, deps, request, forced, offset);
+    more = some.length === CANDIDATES;
+    for (const host of some) {
+      if (!forced && !mountsStore(host, request.storage)) continue;
+      // Others may have taken the room in the same moment.
+      if (await allocate(t, clock, { serverId: request.serverId, host: host.host, flavor: request.flavor, ratios }))
+        return host;
+    }
   }
   throw new CloudError(
     "noCapacity",
@@ -53,8 +59,11 @@ async function candidates(
   deps: ComputeDependencies,
   request: HostRequest,
   forced: boolean,
+  offset: number,
 ): Promise<ComputeHostRow[]> {
   const { flavor, exclude } = request;
+  const { cpuAllocationRatio, ramAllocationRatio, diskAllocationRatio } = deps.settings;
+  const disk = flavor.diskGiB + flavor.ephemeralGiB;
   const alive = deps.kernel.clock.now() - deps.fleet.serviceDownTimeMs;
   let query = t
     .tables<ComputeTables & FleetTables>()
@@ -68,7 +77,8 @@ async function candidates(
     )
     .orderBy(sql`compute_hosts.ram_mib - compute_hosts.ram_used_mib`, "desc")
     .orderBy("compute_hosts.number")
-    .limit(CANDIDATES);
+    .limit(CANDIDATES)
+    .offset(offset);
   if (request.only !== null) query = query.where("compute_hosts.host", "=", request.only);
   if (exclude.length > 0) query = query.where("compute_hosts.host", "not in", exclude);
   if (forced) return await query.execute();
@@ -76,15 +86,14 @@ async function candidates(
     .where("services.disabled", "=", 0)
     .where("services.forced_down", "=", 0)
     .where("services.last_seen", ">=", alive)
-    .where(
-      sql<boolean>`compute_hosts.ram_used_mib + ${flavor.ramMiB} <= compute_hosts.ram_mib * ${sql.lit(deps.settings.ramAllocationRatio)}`,
-    );
+    .where(sql<boolean>`vcpus_used + ${flavor.vcpus} <= vcpus * ${sql.lit(cpuAllocationRatio)}`)
+    .where(sql<boolean>`ram_used_mib + ${flavor.ramMiB} <= ram_mib * ${sql.lit(ramAllocationRatio)}`)
+    .where(sql<boolean>`disk_used_gib + ${disk} <= disk_gib * ${sql.lit(diskAllocationRatio)}`);
   if (request.zone !== null) query = query.where("compute_hosts.zone", "=", request.zone);
   if (request.together && request.together.length > 0)
     query = query.where("compute_hosts.host", "in", request.together);
   if (request.apart && request.apart.length > 0) query = query.where("compute_hosts.host", "not in", request.apart);
-  const rows = await query.execute();
-  return rows.filter((row) => mountsStore(row, request.storage));
+  return await query.execute();
 }
 
 function mountsStore(host: ComputeHostRow, storage: HostRequest["storage"]): boolean {

@@ -84,6 +84,16 @@ export async function setMigration(
   }
 }
 
+export async function migrationStatus(q: Queries, number: number): Promise<MigrationStatus | undefined> {
+  const row = await q
+    .tables<ComputeTables>()
+    .selectFrom("migrations")
+    .select("status")
+    .where("number", "=", number)
+    .executeTakeFirst();
+  return row?.status;
+}
+
 /** The server's migration that waits for confirm or revert. */
 export async function finishedMigration(q: Queries, serverId: string): Promise<MigrationRow | undefined> {
   return await q
@@ -96,15 +106,22 @@ export async function finishedMigration(q: Queries, serverId: string): Promise<M
     .executeTakeFirst();
 }
 
-/** Ends every record of the server that is still open, when the operation behind it was abandoned. */
-export async function endOpenMigrations(t: Tx, clock: Clock, serverId: string, status: MigrationStatus): Promise<void> {
-  await t
+/** Ends every record of the server that is still open (and in `from`), when the operation behind it was abandoned. */
+export async function endOpenMigrations(
+  t: Tx,
+  clock: Clock,
+  serverId: string,
+  status: MigrationStatus,
+  from?: readonly MigrationStatus[],
+): Promise<void> {
+  let update = t
     .tables<ComputeTables>()
     .updateTable("migrations")
     .set({ status, updated_at: clock.now() })
     .where("server_id", "=", serverId)
-    .where("status", "not in", [...ENDED, "done"])
-    .execute();
+    .where("status", "not in", [...ENDED, "done"]);
+  if (from) update = update.where("status", "in", from);
+  await update.execute();
 }
 
 /** An evacuation is complete once the failed host has been cleaned. */

@@ -37,6 +37,7 @@ export class OperationWorld implements FaultWorld {
   readonly membership: Membership;
   #runner: OperationRunner | undefined;
   #runners = 0;
+  #wake: (host: string) => void = () => {};
   #calm = 0;
 
   private constructor(harness: OperationHarness, tools: WorldTools, under: AnyOperation | undefined) {
@@ -107,8 +108,8 @@ export class OperationWorld implements FaultWorld {
     this.#runner = undefined;
     const old = this.fleet;
     this.fleet = this.#newFleet();
+    this.fleet.subscribe(this.#wake);
     await old.close();
-    for (const host of HOSTS) this.agents.heal(host);
     this.tools.clock.advance(31_000);
   }
 
@@ -190,8 +191,11 @@ export class OperationWorld implements FaultWorld {
       poll: (host, request, signal) => this.fleet.poll(host, request, signal),
       report: (host, request) => this.fleet.report(host, request),
       heartbeat: async (hosts) => this.fleet.heartbeat(hosts),
-      // Wake-ups come from the database, whichever Fleet there is now.
-      subscribe: (wake) => this.tools.store.listen("fleet.commands", (addressee) => wake(addressee)),
+      subscribe: (wake) => {
+        this.#wake = wake;
+        this.fleet.subscribe(wake);
+        return () => {};
+      },
       fetchImage: () => Promise.reject(new CloudError("invalid", "test.no_images", "There are no image files.")),
       openConsole: () => Promise.reject(new CloudError("invalid", "test.no_consoles", "There are no consoles.")),
     };
