@@ -14,18 +14,28 @@ export class IdentityContext {
   readonly revocations: Revocations;
   readonly tokens: TokenService;
   readonly #tokenLifeMs: number;
+  readonly #passwordLifeMs: number | null;
 
-  constructor(kernel: Pick<KernelServices, "store" | "clock" | "ids">, tokenLifeMs: number) {
+  constructor(
+    kernel: Pick<KernelServices, "store" | "clock" | "ids">,
+    { tokenLifeMs, passwordLifeMs }: { tokenLifeMs: number; passwordLifeMs: number | null },
+  ) {
     this.kernel = kernel;
     this.keys = new SigningKeys(kernel);
     this.revocations = new Revocations(kernel, tokenLifeMs + ALLOW_EXPIRED_MS);
     this.tokens = new TokenService(kernel, this.keys, this.revocations);
     this.#tokenLifeMs = tokenLifeMs;
+    this.#passwordLifeMs = passwordLifeMs;
   }
 
   logIn(request: AuthRequest): Promise<IssuedToken> {
     const { kernel, tokens, revocations } = this;
     return logIn({ kernel, tokens, revocations, tokenLifeMs: this.#tokenLifeMs }, request);
+  }
+
+  /** When a password that is set now expires, epoch milliseconds; null: never. */
+  passwordExpiry(): number | null {
+    return this.#passwordLifeMs === null ? null : this.kernel.clock.now() + this.#passwordLifeMs;
   }
 
   /** One transaction; a broken unique index is 409. */

@@ -13,6 +13,8 @@ import { ALLOW_EXPIRED_MS } from "./tokens/token-service.ts";
 export interface IdentityOptions {
   /** Life of a token, milliseconds; OpenStack's default is an hour. */
   readonly tokenLifeMs: number;
+  /** Life of a password, milliseconds; absent: for ever, as in OpenStack. */
+  readonly passwordLifeMs?: number;
   /** `RegionOne` */
   readonly region: string;
   /** What `bootstrap` publishes; later services are more rows. */
@@ -33,7 +35,10 @@ export function createIdentityService(
   kernel: Pick<KernelServices, "store" | "clock" | "ids">,
   options: IdentityOptions,
 ): IdentityService {
-  const identity = new IdentityContext(kernel, options.tokenLifeMs);
+  const identity = new IdentityContext(kernel, {
+    tokenLifeMs: options.tokenLifeMs,
+    passwordLifeMs: options.passwordLifeMs ?? null,
+  });
   const { keys, revocations, tokens } = identity;
   return {
     manifest: {

@@ -17,6 +17,7 @@ import {
   checkSameId,
   demand,
   extrasOf,
+  jsonObject,
   ListQuery,
   listedDomain,
   listTable,
@@ -104,7 +105,7 @@ export function userRoutes(identity: IdentityContext): Route[] {
           enabled: user.enabled === false ? 0 : 1,
           default_project_id: user.default_project_id ?? null,
           password_hash: user.password ? await hashPassword(user.password, ids) : null,
-          password_expires_at: null,
+          password_expires_at: user.password ? identity.passwordExpiry() : null,
           options: mergedOptions("{}", user.options),
           extra: JSON.stringify(extrasOf(user, KNOWN)),
         };
@@ -145,7 +146,9 @@ export function userRoutes(identity: IdentityContext): Route[] {
               ...(user.name === undefined ? {} : { name: user.name, name_key: user.name.toLowerCase() }),
               ...(user.enabled === undefined ? {} : { enabled: user.enabled ? 1 : 0 }),
               ...(user.default_project_id === undefined ? {} : { default_project_id: user.default_project_id }),
-              ...(user.password === undefined ? {} : { password_hash: password }),
+              ...(user.password === undefined
+                ? {}
+                : { password_hash: password, password_expires_at: identity.passwordExpiry() }),
               options: mergedOptions(row.options, user.options),
               extra: mergedExtra(row.extra, extrasOf(user, KNOWN)),
             })
@@ -188,12 +191,13 @@ export function userRoutes(identity: IdentityContext): Route[] {
         const { original_password, password } = request.body.user;
         const matches = await verifyPassword(original_password, row?.password_hash ?? null);
         if (!row?.enabled || !matches) throw unauthorized("unknown user or wrong original password");
+        if (jsonObject(row.options).lock_password === true) throw invalid("Only an administrator sets this password.");
         const password_hash = await hashPassword(password, ids);
         await identity.revoke(async (t, revoked) => {
           await t
             .tables<IdentityTables>()
             .updateTable("identity_users")
-            .set({ password_hash })
+            .set({ password_hash, password_expires_at: identity.passwordExpiry() })
             .where("id", "=", row.id)
             .execute();
           revoked.push({ kind: "user", subject: row.id });

@@ -152,6 +152,25 @@ onBothStores("failed logins", (open) => {
     assert.equal((await server.call("/auth/projects", { token: demoToken })).statusCode, 401);
   });
 
+  it("refuses expired passwords and missing factors", async () => {
+    const strict = await identityServer((await open(testMigrations)).store, { clock, passwordLifeMs: 60_000 });
+    const token = await strict.adminToken();
+    const make = async (user: Record<string, unknown>) =>
+      (await strict.call("/users", { method: "POST", token, body: { user: { password: "pw", ...user } } })).json().user;
+    const expiring = await make({ name: "expiring" });
+    assert.equal(Date.parse(`${expiring.password_expires_at}Z`), clock.now() + 60_000);
+    await make({ name: "exempt", options: { ignore_password_expiry: true } });
+    await make({
+      name: "careful",
+      options: { multi_factor_auth_enabled: true, multi_factor_auth_rules: [["password", "totp"]] },
+    });
+    await strict.token("expiring", "pw");
+    await assert.rejects(strict.token("careful", "pw"), /401/);
+    clock.advance(60_001);
+    await assert.rejects(strict.token("expiring", "pw"), /401/);
+    await strict.token("exempt", "pw");
+  });
+
   it("limits tokens of an application credential, in scope and in time", async () => {
     const demoToken = await server.token("demo", DEMO_PASSWORD);
     const user = server.ids.demoUserId;

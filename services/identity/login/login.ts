@@ -39,6 +39,8 @@ export async function logIn(settings: LoginSettings, request: AuthRequest): Prom
   const user = await theOneUser(queries, proofs);
   const source = proofs.find((proof) => proof.source)?.source ?? null;
   const credential = proofs.find((proof) => proof.credential)?.credential ?? null;
+  const methods = [...new Set([...request.methods, ...(source?.methods ?? [])])];
+  checkFactors(user, methods);
   checkRescope(request, source);
   if (credential && !source && request.scope) throw unauthorized("an application credential has its own scope");
   const scope = credential
@@ -53,7 +55,7 @@ export async function logIn(settings: LoginSettings, request: AuthRequest): Prom
     userDomainId: user.domain_id,
     issuedAt: now,
     expiresAt: Math.min(source?.expiresAt ?? now + settings.tokenLifeMs, credential?.row.expires_at ?? Infinity),
-    methods: [...new Set([...request.methods, ...(source?.methods ?? [])])],
+    methods,
     auditIds: [auditId, ...(source?.auditIds.slice(-1) ?? [])],
     serial,
     scope,
@@ -75,6 +77,19 @@ async function theOneUser(queries: Queries, proofs: readonly Proof[]): Promise<U
   const domain = user && (await findDomain(queries, user.domain_id));
   if (!user?.enabled || !domain?.enabled) throw unauthorized("the user or the user's domain is disabled");
   return user;
+}
+
+interface FactorOptions {
+  readonly multi_factor_auth_enabled?: boolean;
+  readonly multi_factor_auth_rules?: readonly (readonly string[])[];
+}
+
+/** A user may demand several methods at once: all of at least one rule must have been used. */
+function checkFactors(user: UserRow, methods: readonly string[]): void {
+  const options = JSON.parse(user.options) as FactorOptions;
+  const rules = options.multi_factor_auth_enabled ? (options.multi_factor_auth_rules ?? []) : [];
+  if (rules.length === 0 || rules.some((rule) => rule.every((method) => methods.includes(method)))) return;
+  throw unauthorized("the user demands more methods");
 }
 
 /** What a token may not be exchanged for. */

@@ -42,9 +42,9 @@ async function byPassword(given: UserReference & { password: string }, services:
   const user = await referredUser(given, services.queries);
   const matches = await verifyPassword(given.password, user?.password_hash ?? null);
   if (!user || !matches) throw unauthorized("unknown user or wrong password");
-  if (user.password_expires_at !== null && user.password_expires_at <= services.now) {
-    throw unauthorized("the password has expired");
-  }
+  const { ignore_password_expiry } = JSON.parse(user.options) as { ignore_password_expiry?: boolean };
+  const end = ignore_password_expiry ? null : user.password_expires_at;
+  if (end !== null && end <= services.now) throw unauthorized("the password has expired");
   return { userId: user.id, credential: null, source: null };
 }
 

@@ -47,12 +47,17 @@ export interface IdentityServer {
 
 export async function identityServer(
   store: Store,
-  options: { clock?: Clock; tokenLifeMs?: number; baseUrl?: string } = {},
+  options: { clock?: Clock; passwordLifeMs?: number } = {},
 ): Promise<IdentityServer> {
   const clock = options.clock ?? systemClock;
   const service = createIdentityService(
     { store, clock, ids: systemIds },
-    { tokenLifeMs: options.tokenLifeMs ?? 3_600_000, region: "RegionOne", catalog: testCatalog },
+    {
+      tokenLifeMs: 3_600_000,
+      region: "RegionOne",
+      catalog: testCatalog,
+      ...(options.passwordLifeMs === undefined ? {} : { passwordLifeMs: options.passwordLifeMs }),
+    },
   );
   const policy = new Policy({ defaults: service.manifest.policies, log: silentLogger });
   const http = createHttpServer({
@@ -65,7 +70,7 @@ export async function identityServer(
     identityPath: "/identity/v3",
   });
   const ids = await service.bootstrap({
-    baseUrl: options.baseUrl ?? "http://cloud.test",
+    baseUrl: "http://cloud.test",
     adminPassword: ADMIN_PASSWORD,
     demoPassword: DEMO_PASSWORD,
   });
