@@ -48,7 +48,8 @@ export async function wantedImage(
   flavor: FlavorSnapshot,
 ): Promise<ImageSummary> {
   const { server } = request.body;
-  const id = lastPart(server.imageRef ?? "") || bootImageOf(server);
+  const bootDevice = bootImageOf(server);
+  const id = lastPart(server.imageRef ?? "") || bootDevice;
   if (id === "") throw invalid("image", "Invalid imageRef provided: servers boot from images here, not from volumes.");
   if (!isUuidLike(id)) throw invalid("image", `Invalid imageRef provided: ${id.slice(0, 80)}`);
   const { projectId, isAdmin } = request.context;

@@ -15,7 +15,7 @@ const Nullable = <S extends TSchema>(schema: S) => Type.Union([schema, Type.Null
 
 export const DiskConfig = Type.Enum(["AUTO", "MANUAL"]);
 export const Tag = Type.String({ minLength: 1, maxLength: 60, pattern: "^[^,/]*$" });
-export const TagList = Type.Array(Tag, { maxItems: 50 });
+export const TagList = Type.Array(Tag, { maxItems: 50, uniqueItems: true });
 /** A host name of the guest; from 2.94 it may have a domain. */
 export const Hostname = Type.String({
   minLength: 2,
