@@ -1,5 +1,7 @@
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
+import type { ApiRequest } from "../../../kernel/http/request.ts";
 import { type Route, route } from "../../../kernel/http/route.ts";
+import { nextNumber } from "../../../kernel/store/counters.ts";
 import { extraSpecsOf, updateFlavor } from "../store/flavors.ts";
 import type { FaceDependencies } from "./dependencies.ts";
 import { flavorOf } from "./flavor-lookup.ts";
@@ -30,10 +32,7 @@ export function flavorExtraSpecRoutes(deps: FaceDependencies): Route[] {
       async handler(request) {
         request.authorize(`${RULE}:create`);
         const added = asTexts(request.body.extra_specs);
-        await store.tx(async (t) => {
-          const row = await flavorOf(t, request);
-          await updateFlavor(t, row.id, { extra_specs: JSON.stringify({ ...extraSpecsOf(row), ...added }) });
-        });
+        await change(request, (specs) => ({ ...specs, ...added }));
         return { body: { extra_specs: added } };
       },
     }),
@@ -63,10 +62,7 @@ export function flavorExtraSpecRoutes(deps: FaceDependencies): Route[] {
         const changed = asTexts(request.body);
         if (!Object.hasOwn(changed, key))
           throw new CloudError("invalid", "compute.extra_spec_key", "Request body and URI mismatch");
-        await store.tx(async (t) => {
-          const row = await flavorOf(t, request);
-          await updateFlavor(t, row.id, { extra_specs: JSON.stringify({ ...extraSpecsOf(row), ...changed }) });
-        });
+        await change(request, (specs) => ({ ...specs, ...changed }));
         return { body: changed };
       },
     }),
@@ -78,17 +74,27 @@ export function flavorExtraSpecRoutes(deps: FaceDependencies): Route[] {
       async handler(request) {
         request.authorize(`${RULE}:delete`);
         const key = request.param("key");
-        await store.tx(async (t) => {
-          const row = await flavorOf(t, request);
-          const { [key]: gone, ...rest } = extraSpecsOf(row);
-          if (gone === undefined) throw noSpec(row.id, key);
-          await updateFlavor(t, row.id, { extra_specs: JSON.stringify(rest) });
+        await change(request, ({ [key]: gone, ...rest }) => {
+          if (gone === undefined) throw noSpec(request.param("id"), key);
+          return rest;
         });
         return undefined;
       },
     }),
   ];
+
+  /** One change at a time, so that none is lost between reading and writing. */
+  async function change(request: Asking, to: (specs: Specs) => Specs): Promise<void> {
+    await store.tx(async (t) => {
+      await nextNumber(t, "compute.extra-spec-changes");
+      const row = await flavorOf(t, request);
+      await updateFlavor(t, row.id, { extra_specs: JSON.stringify(to(extraSpecsOf(row))) });
+    });
+  }
 }
+
+type Asking = Pick<ApiRequest<never, never>, "param" | "context">;
+type Specs = Readonly<Record<string, string>>;
 
 function asTexts(specs: Readonly<Record<string, string | number>>): Record<string, string> {
   return Object.fromEntries(Object.entries(specs).map(([key, value]) => [key, String(value)]));

@@ -112,6 +112,9 @@ onBothStores("flavors", (open) => {
     assert.equal((await world.ask("admin", "DELETE", `${path}/n`)).status, 404);
     assert.deepEqual((await world.ask("reader", "GET", path)).body, { extra_specs: { "hw:numa_nodes": "2" } });
     assert.equal((await world.ask("reader", "GET", "/flavors/none/os-extra_specs")).status, 404);
+    const keys = ["a", "b", "c", "d", "e", "f"];
+    await Promise.all(keys.map((key) => world.ask("admin", "POST", path, { body: { extra_specs: { [key]: "x" } } })));
+    assert.equal(Object.keys((await world.ask("reader", "GET", path)).body.extra_specs).length, 1 + keys.length);
   });
 
   it("gives projects access to flavors that are not public", async () => {
