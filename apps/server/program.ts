@@ -114,6 +114,7 @@ export async function startServer(settings: ServerSettings): Promise<ServerProgr
       { face: operationsFace, routes: operationRoutes({ store, clock: systemClock, control: operations }) },
       ...manifests.flatMap((m) => m.faces),
     ],
+    sockets: compute.sockets,
     loggers,
     clock: systemClock,
     ids: systemIds,
@@ -160,7 +161,7 @@ export async function startServer(settings: ServerSettings): Promise<ServerProgr
     http,
     membership,
     heartbeatMs: settings.fleet.reportIntervalMs,
-    inProcess: inProcessServer(fleet, membership, openImage),
+    inProcess: inProcessServer(fleet, membership, openImage, (host, session) => compute.joinConsole(host, session)),
     seedGuestImage: (guest) => seedGuestImage(services, cloud.adminProjectId, guest),
     seedSimulatedImage: () => seedSimulatedImage(services, cloud.adminProjectId, settings.stateDir),
     async stop() {

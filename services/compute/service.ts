@@ -1,16 +1,30 @@
+import { type Duplex, duplexPair } from "node:stream";
 import type { Commands } from "../../kernel/fleet/commands.ts";
+import type { SocketRoute } from "../../kernel/http/websockets.ts";
 import type { ServiceManifest } from "../../kernel/service/manifest.ts";
 import { agentConsoles } from "./consoles/agent-consoles.ts";
+import { consoleSockets } from "./consoles/console-sockets.ts";
+import { ConsoleSessions } from "./consoles/sessions.ts";
 import type { ComputeDependencies } from "./dependencies.ts";
 import { computeFaces } from "./http/compute-faces.ts";
 import { computeOperations, listOperations } from "./operations/compute-operations.ts";
 import { computePolicies } from "./policies.ts";
 import { computeMigrations } from "./store/tables.ts";
 
+export interface ComputeService {
+  readonly manifest: ServiceManifest;
+  /** The WebSockets of serial consoles: the client's and the agent's. */
+  readonly sockets: readonly SocketRoute[];
+  /** The agent's end of a console for agents in this process: what the socket does, minus the wire. */
+  joinConsole(host: string, sessionId: string): Duplex;
+}
+
 /** The compute service. Its listener (`computeListener`) is made apart: the fleet, whose commands this needs, needs it first. */
-export function createComputeService(deps: ComputeDependencies, commands: Commands): { manifest: ServiceManifest } {
+export function createComputeService(deps: ComputeDependencies, commands: Commands): ComputeService {
   const operations = computeOperations(deps);
-  const consoles = agentConsoles(commands, deps.kernel.ids);
+  const { store, clock, ids } = deps.kernel;
+  const consoles = agentConsoles(commands, ids);
+  const sessions = new ConsoleSessions(clock, ids);
   return {
     manifest: {
       name: "compute",
@@ -19,6 +33,12 @@ export function createComputeService(deps: ComputeDependencies, commands: Comman
       faces: computeFaces({ ...deps, operations, consoles }),
       operations: listOperations(operations),
       reconcilers: [],
+    },
+    sockets: consoleSockets({ store, clock, broker: consoles, sessions }),
+    joinConsole(host, sessionId) {
+      const [agentEnd, clientEnd] = duplexPair();
+      sessions.join(host, sessionId, clientEnd);
+      return agentEnd;
     },
   };
 }
