@@ -3,6 +3,7 @@ import { Type } from "typebox";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import type { ApiRequest } from "../../../kernel/http/request.ts";
 import type { Route } from "../../../kernel/http/route.ts";
+import { digits } from "../../../kernel/http/schemas.ts";
 import type { Queries, Store, Tx } from "../../../kernel/store/store.ts";
 import { invalidInput } from "../domain/faults.ts";
 import type { NetworkContext } from "../settings.ts";
@@ -22,7 +23,7 @@ const common = {
   description: Type.Optional(Text),
   admin_state_up: Type.Optional(Flag),
   shared: Type.Optional(Flag),
-  mtu: Type.Optional(Type.Integer({ minimum: 68, maximum: 8950 })),
+  mtu: Type.Optional(digits(68, 8950)),
   /** There are no external networks, so only false is accepted. */
   "router:external": Type.Optional(Flag),
 };
@@ -34,7 +35,7 @@ const CreateNetwork = Type.Object(
     availability_zone_hints: Type.Optional(Type.Array(Type.Literal(AVAILABILITY_ZONE), { maxItems: 1 })),
     "provider:network_type": Type.Optional(Type.Literal("vxlan")),
     "provider:physical_network": Type.Optional(Type.Null()),
-    "provider:segmentation_id": Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_SEGMENT })),
+    "provider:segmentation_id": Type.Optional(digits(1, MAX_SEGMENT)),
   },
   { additionalProperties: false },
 );
@@ -92,8 +93,8 @@ export function networkRoutes(store: Store, context: NetworkContext): Route[] {
         description: body.description ?? "",
         adminStateUp: flagValue(body.admin_state_up ?? true) === 1,
         shared: flagValue(body.shared ?? false) === 1,
-        ...(body.mtu === undefined ? {} : { mtu: body.mtu }),
-        ...(segment === undefined ? {} : { segment }),
+        ...(body.mtu === undefined ? {} : { mtu: Number(body.mtu) }),
+        ...(segment === undefined ? {} : { segment: Number(segment) }),
       });
     },
     async update(t, row, body) {
@@ -108,7 +109,7 @@ export function networkRoutes(store: Store, context: NetworkContext): Route[] {
           description: body.description ?? row.description,
           admin_state_up: changedFlag(body.admin_state_up, row.admin_state_up),
           shared,
-          mtu: body.mtu ?? row.mtu,
+          mtu: Number(body.mtu ?? row.mtu),
           updated_at: context.clock.now(),
           revision: row.revision + 1,
         })

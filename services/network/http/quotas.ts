@@ -1,12 +1,13 @@
 import { Type } from "typebox";
 import type { ApiRequest } from "../../../kernel/http/request.ts";
 import { type Route, route } from "../../../kernel/http/route.ts";
+import { digits } from "../../../kernel/http/schemas.ts";
 import type { Store } from "../../../kernel/store/store.ts";
 import { type NetworkContext, QUOTA_RESOURCES } from "../settings.ts";
 import { clearQuotas, countUsed, projectsWithQuotas, quotasOf, setQuotas } from "../store/quotas.ts";
 import { ownerFields } from "./resource.ts";
 
-const LimitValue = Type.Optional(Type.Integer({ minimum: -1, maximum: 2 ** 31 - 1 }));
+const LimitValue = Type.Optional(digits(-1, 2 ** 31 - 1));
 const Limits = Type.Object(
   {
     ...ownerFields,
@@ -89,7 +90,7 @@ export function quotaRoutes(store: Store, context: NetworkContext): Route[] {
         const project = projectOf(request, "update_quota");
         const { quota } = request.body;
         const given = QUOTA_RESOURCES.flatMap((name) =>
-          quota[name] === undefined ? [] : [[name, quota[name]] as const],
+          quota[name] === undefined ? [] : [[name, Number(quota[name])] as const],
         );
         const limits = await store.tx(async (t) => {
           await setQuotas(t, project, Object.fromEntries(given));

@@ -116,10 +116,12 @@ function runClient(
 ): Promise<CliResult> {
   return new Promise((resolve) => {
     const limits = { timeout: TIMEOUT_MS, maxBuffer: 64 * 1024 * 1024 };
-    execFile(executable, [...args], { ...options, ...limits }, (error, stdout, stderr) => {
+    const client = execFile(executable, [...args], { ...options, ...limits }, (error, stdout, stderr) => {
       const code = error === null ? 0 : typeof error.code === "number" ? error.code : 1;
       resolve({ code, stdout, stderr, json: parsed(stdout) });
     });
+    // Some commands read what is piped to them and would wait for it for ever.
+    client.stdin?.end();
   });
 }
 
