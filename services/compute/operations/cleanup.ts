@@ -6,6 +6,7 @@ import type { EffectContext, Operation, Wait } from "../../../kernel/operations/
 import { operation } from "../../../kernel/operations/definition.ts";
 import type { Queries, Tx } from "../../../kernel/store/store.ts";
 import type { ComputeDependencies } from "../dependencies.ts";
+import { POWER } from "../domain/server-state.ts";
 import { guestSpec } from "../guest-spec.ts";
 import { allocationsOf, release } from "../store/allocations.ts";
 import { getHost } from "../store/hosts.ts";
@@ -71,7 +72,10 @@ export function cleanupOperation(deps: ComputeDependencies): Operation<CleanupIn
         const server = await getServer(t, input.serverId);
         if (server.task_state !== null || server.host !== out.look.home) return false;
         const { zone } = await getHost(t, input.host);
-        const to = { set: { host: input.host, zone } };
+        const runs = server.vm_state !== "paused";
+        const set = { host: input.host, zone, power_state: runs ? POWER.running : POWER.paused };
+        // In the meantime it may have been taken for stopped.
+        const to = { set, ...(server.vm_state === "stopped" ? { vm: "active" as const } : {}) };
         await transition(t, { clock, id: input.serverId, from: {}, to, action: "adopt" });
         await deps.network.bindPorts(t, input.serverId, input.host);
         await cleanElsewhere(t, deps, self, { serverId: input.serverId, home: input.host, mayAdopt: false });

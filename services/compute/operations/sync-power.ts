@@ -32,7 +32,8 @@ export function syncPowerOperation(deps: ComputeDependencies): Operation<SyncPow
         const server = await getServer(t, input.serverId);
         if (look === null || server.task_state !== null) return;
         if (server.host !== look.host || server.updated_at !== look.updatedAt) return;
-        if (look.power === "running" || look.power === "paused") return;
+        // A guest that is between two hosts is a matter of whoever moves it, or of the clean-up after that.
+        if (look.power !== null && look.power !== "stopped" && look.power !== "crashed") return;
         if (server.vm_state !== "active" && server.vm_state !== "paused") return;
         const power_state = look.power === "crashed" ? POWER.crashed : POWER.shutdown;
         const to = { vm: "stopped" as const, set: { power_state } };

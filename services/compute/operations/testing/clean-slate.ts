@@ -14,6 +14,8 @@ export interface Expected {
   readonly vm: VmState;
   /** Of the guest; derived from `vm` when absent. */
   readonly power?: "running" | "paused" | "stopped" | "crashed";
+  /** What the server shows, when that is not the guest's power. */
+  readonly shown?: "running" | "paused" | "stopped" | "crashed";
   readonly flavor?: FlavorSnapshot;
   /** Statuses that its migration records may have although they have not ended. */
   readonly open?: readonly MigrationStatus[];
@@ -49,7 +51,7 @@ export async function expectCleanSlate(world: OperationWorld, ...servers: Expect
     if (wanted.flavor) assert.deepEqual(flavor, wanted.flavor);
     const power = wanted.power ?? POWER_OF[wanted.vm];
     guests.push({ host: row.host, serverId, power });
-    assert.equal(row.power_state, POWER_NUMBERS[power ?? "stopped"], "power_state of the server");
+    assert.equal(row.power_state, POWER_NUMBERS[wanted.shown ?? power ?? "stopped"], "power_state of the server");
     disks.push({ store: row.storage === "shared" ? "store" : row.host, serverId });
     allocations.push({
       server_id: serverId,

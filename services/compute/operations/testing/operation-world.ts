@@ -36,6 +36,7 @@ export class OperationWorld implements FaultWorld {
   readonly callers: CallerFactory;
   readonly membership: Membership;
   #runner: OperationRunner | undefined;
+  #drained: Promise<void> | undefined;
   #runners = 0;
   #wake: (host: string) => void = () => {};
   #calm = 0;
@@ -91,16 +92,28 @@ export class OperationWorld implements FaultWorld {
 
   /** Carries out what is due, with a runner of its own, until nothing is. */
   async work(): Promise<void> {
-    this.#runner ??= this.#newRunner();
-    let over = false;
-    const drained = this.#runner.drain().finally(() => {
-      over = true;
-    });
-    while (!over) {
+    this.#begin();
+    while (this.#drained) {
       await setImmediate();
       this.pump();
     }
-    await drained;
+  }
+
+  /** Carries out what is due until `enough`; what is at work then goes on with the next `work`. */
+  async workUntil(enough: () => boolean): Promise<void> {
+    this.#begin();
+    while (this.#drained && !enough()) {
+      await setImmediate();
+      this.pump();
+    }
+    if (!enough()) throw new Error("everything was done before what was waited for");
+  }
+
+  #begin(): void {
+    this.#runner ??= this.#newRunner();
+    this.#drained ??= this.#runner.drain().finally(() => {
+      this.#drained = undefined;
+    });
   }
 
   /** As if the server's process were killed and another one started: nothing is handed over. */
