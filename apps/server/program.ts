@@ -7,6 +7,7 @@ import { systemClock } from "../../kernel/clock/clock.ts";
 import { Fleet } from "../../kernel/fleet/fleet.ts";
 import { agentRoutes, agentsFace, type OpenImage } from "../../kernel/fleet/http/agent-routes.ts";
 import { hostPolicies, hostRoutes, hostsFace } from "../../kernel/fleet/http/host-routes.ts";
+import { logLevelPolicies, logLevelRoutes, logLevelsFace } from "../../kernel/fleet/http/log-level-routes.ts";
 import { Membership } from "../../kernel/fleet/join.ts";
 import { fleetMigrations } from "../../kernel/fleet/tables.ts";
 import { createHttpServer, type HttpServer } from "../../kernel/http/server.ts";
@@ -102,7 +103,7 @@ export async function startServer(settings: ServerSettings): Promise<ServerProgr
   const membership = new Membership(store, systemClock, systemIds);
   const openImage: OpenImage = (id) => image.public.openData(id);
   const policy = new Policy({
-    defaults: [...operationPolicies, ...hostPolicies, ...manifests.flatMap((m) => m.policies)],
+    defaults: [...operationPolicies, ...hostPolicies, ...logLevelPolicies, ...manifests.flatMap((m) => m.policies)],
     log: loggers.get("policy"),
     ...(settings.policyFile === null ? {} : { file: policyFileOnDisk(settings.policyFile, systemClock) }),
   });
@@ -112,6 +113,7 @@ export async function startServer(settings: ServerSettings): Promise<ServerProgr
       { face: agentsFace, routes: agentRoutes(fleet, membership, openImage) },
       { face: hostsFace, routes: hostRoutes({ store, clock: systemClock, membership, settings: settings.fleet }) },
       { face: operationsFace, routes: operationRoutes({ store, clock: systemClock, control: operations }) },
+      { face: logLevelsFace, routes: logLevelRoutes({ loggers, fleet, store }) },
       ...manifests.flatMap((m) => m.faces),
     ],
     sockets: compute.sockets,

@@ -16,6 +16,8 @@ export type DialectName = Store["dialect"];
 /** A throw-away database. `again()` opens one more connection to it, as a second server process would (PostgreSQL only). */
 export interface TestStore {
   store: Store;
+  /** PostgreSQL: its URL; SQLite: its file. */
+  url: string;
   again(): Promise<Store>;
   dispose(): Promise<void>;
 }
@@ -48,10 +50,12 @@ function tracked(open: Open): Open {
 /** A fresh SQLite database in a folder of its own. */
 export async function openSqlite(migrations: readonly Migration[]): Promise<TestStore> {
   const folder = await mkdtemp(join(tmpdir(), "pileus-store-"));
-  const store = new SqliteStore({ file: join(folder, "pileus.db"), durable: false });
+  const file = join(folder, "pileus.db");
+  const store = new SqliteStore({ file, durable: false });
   await migrate(store, migrations, systemClock);
   return {
     store,
+    url: file,
     again: () => Promise.resolve(store),
     dispose: once(async () => {
       await store.close();
@@ -77,6 +81,7 @@ export async function openPostgres(migrations: readonly Migration[]): Promise<Te
   await migrate(store, migrations, systemClock);
   return {
     store,
+    url: url.href,
     again: open,
     dispose: once(async () => {
       await Promise.all(stores.map((s) => s.close()));
