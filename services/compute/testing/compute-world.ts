@@ -151,6 +151,8 @@ export async function computeWorld(
   });
 
   const ask: ComputeWorld["ask"] = async (who, method, path, options = {}) => {
+    // No two requests at the same time, so that what is sorted by time has an order.
+    clock.advance(1);
     const reply = await http.inject({
       method: method as "GET",
       url: `${options.root ?? "/compute/v2.1"}${path}`,
