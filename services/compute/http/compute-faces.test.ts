@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, it } from "node:test";
 import { openSqlite, type TestStore } from "../../../kernel/store/testing/stores.ts";
+import { computePolicies } from "../policies.ts";
 import { type ComputeWorld, computeWorld, OTHER_PROJECT, PROJECT } from "../testing/compute-world.ts";
 import { sameShape, sample } from "../testing/samples.ts";
 
@@ -77,4 +78,14 @@ it("keeps the legacy alias at 2.1, without version headers, and forgiving", asyn
   assert.equal((await world.ask("admin", "POST", path, { root: "/compute/v2", body: state })).status, 202);
   assert.equal((await world.ask("admin", "POST", path, { body: state })).status, 400);
   assert.equal((await world.ask("member", "GET", `/servers/${server.id}/tags`, { root: "/compute/v2" })).status, 404);
+});
+
+it("asks only rules that have a default", () => {
+  const known = new Set(computePolicies.map(({ name }) => name));
+  const unknown = world.http.routeTable
+    .filter(({ face }) => face === "compute")
+    .flatMap(({ name, policy }) =>
+      policy.filter((rule) => rule !== "authenticated" && !known.has(rule)).map((rule) => `${name}: ${rule}`),
+    );
+  assert.deepEqual(unknown, []);
 });
