@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import { CloudError } from "../../kernel/errors/cloud-error.ts";
+import { didYouMean } from "./did-you-mean.ts";
 
 export interface FlagDefinition {
   readonly type: "string" | "boolean";
@@ -9,10 +10,15 @@ export interface FlagDefinition {
   readonly default?: string;
 }
 
-export interface CommandDefinition {
+/** A command as the overview knows it; what it needs to run is loaded when it is called. */
+export interface CommandEntry {
   /** `operations list` */
   readonly name: string;
   readonly summary: string;
+  load(): Promise<Command>;
+}
+
+export interface Command {
   /** Names of positional arguments for the help: `ID`, `[HOST]`. */
   readonly positionals?: readonly string[];
   readonly flags: Readonly<Record<string, FlagDefinition>>;
@@ -25,20 +31,20 @@ export interface CommandDefinition {
 /** What the user typed, checked against the command's flags. */
 export class ParsedArguments {
   readonly positionals: readonly string[];
-  readonly #values: Readonly<Record<string, string | boolean | undefined>>;
+  readonly #values: ReadonlyMap<string, string | true>;
 
-  constructor(positionals: readonly string[], values: Readonly<Record<string, string | boolean | undefined>>) {
+  constructor(positionals: readonly string[], values: ReadonlyMap<string, string | true>) {
     this.positionals = positionals;
     this.#values = values;
   }
 
   text(flag: string): string | null {
-    const value = this.#values[flag];
+    const value = this.#values.get(flag);
     return typeof value === "string" ? value : null;
   }
 
   has(flag: string): boolean {
-    return this.#values[flag] === true;
+    return this.#values.get(flag) === true;
   }
 
   /** A whole number of at least `min`; null when the flag is absent. */
@@ -53,38 +59,58 @@ export class ParsedArguments {
 }
 
 /** Throws `cli.usage` with what is wrong. */
-export function parseArguments(command: CommandDefinition, argv: readonly string[]): ParsedArguments {
-  const options = Object.fromEntries(
-    Object.entries(command.flags).map(([name, flag]) => [
-      name,
-      flag.default === undefined ? { type: flag.type } : { type: flag.type, default: flag.default },
-    ]),
-  );
-  try {
-    const { values, positionals } = parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
-    const wanted = command.positionals ?? [];
-    const needed = wanted.filter((name) => !name.startsWith("[")).length;
-    if (positionals.length < needed) throw usageError(`${command.name} needs ${wanted[positionals.length]}.`);
-    if (positionals.length > wanted.length)
-      throw usageError(`${command.name} does not take '${positionals[wanted.length]}'.`);
-    return new ParsedArguments(positionals, values as Record<string, string | boolean | undefined>);
-  } catch (error) {
-    if (error instanceof TypeError) throw usageError(error.message);
-    throw error;
+export function parseArguments(name: string, command: Command, argv: readonly string[]): ParsedArguments {
+  const options = Object.fromEntries(Object.entries(command.flags).map(([flag, { type }]) => [flag, { type }]));
+  const { tokens } = parseArgs({ args: [...argv], options, allowPositionals: true, strict: false, tokens: true });
+  const values = new Map<string, string | true>();
+  for (const [flag, { default: standard }] of Object.entries(command.flags))
+    if (standard !== undefined) values.set(flag, standard);
+  const positionals: string[] = [];
+  for (const token of tokens) {
+    if (token.kind === "positional") positionals.push(token.value);
+    if (token.kind === "option") values.set(token.name, checkedValue(name, command, token));
   }
+  const wanted = command.positionals ?? [];
+  const needed = wanted.filter((each) => !each.startsWith("[")).length;
+  if (positionals.length < needed) throw usageError(`'${name}' needs ${wanted[positionals.length]}.`);
+  if (positionals.length > wanted.length) throw usageError(`'${name}' does not take '${positionals[wanted.length]}'.`);
+  return new ParsedArguments(positionals, values);
 }
 
-export function helpOf(command: CommandDefinition): string {
-  const usage = ["pileus", command.name, ...(command.positionals ?? []), "[options]"].join(" ");
-  const rows = Object.entries(command.flags).map(([name, flag]) => {
-    const left = flag.type === "boolean" ? `--${name}` : `--${name} ${flag.value ?? "VALUE"}`;
-    const standard = flag.default === undefined ? "" : ` (default ${flag.default})`;
-    return [left, `${flag.help}${standard}`] as const;
+interface OptionToken {
+  readonly name: string;
+  readonly rawName: string;
+  readonly value?: string | undefined;
+  readonly inlineValue?: boolean | undefined;
+}
+
+function checkedValue(name: string, command: Command, { name: flag, rawName, value, inlineValue }: OptionToken) {
+  const definition = command.flags[flag];
+  if (!definition) {
+    const hint = didYouMean(flag, Object.keys(command.flags));
+    throw usageError(`'${name}' has no option ${rawName}.${hint === null ? "" : ` Did you mean --${hint}?`}`);
+  }
+  if (definition.type === "boolean") {
+    if (value !== undefined) throw usageError(`${rawName} takes no value.`);
+    return true;
+  }
+  // '--state --reset' means that the folder was forgotten, not that it is called '--reset'.
+  if (value === undefined || (!inlineValue && value.startsWith("--")))
+    throw usageError(`${rawName} needs a value: ${rawName} ${definition.value ?? "VALUE"}.`);
+  return value;
+}
+
+export function helpOf({ name, summary }: CommandEntry, command: Command): string {
+  const usage = ["pileus", name, ...(command.positionals ?? []), "[options]"].join(" ");
+  const rows = Object.entries(command.flags).map(([flag, definition]) => {
+    const left = definition.type === "boolean" ? `--${flag}` : `--${flag} ${definition.value ?? "VALUE"}`;
+    const standard = definition.default === undefined ? "" : ` (default ${definition.default})`;
+    return [left, `${definition.help}${standard}`] as const;
   });
   rows.push(["--help", "Show this help."]);
   const width = Math.max(...rows.map(([left]) => left.length)) + 2;
   const table = rows.map(([left, right]) => `  ${left.padEnd(width)}${right}`).join("\n");
-  return `${command.summary}\n\nUsage: ${usage}\n\nOptions:\n${table}\n${command.notes ? `\n${command.notes}\n` : ""}`;
+  return `${summary}\n\nUsage: ${usage}\n\nOptions:\n${table}\n${command.notes ? `\n${command.notes}\n` : ""}`;
 }
 
 export function usageError(message: string): CloudError {

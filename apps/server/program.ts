@@ -1,4 +1,4 @@
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import type { GuestImage } from "../../agent/guest-image/ensure-guest-image.ts";
@@ -33,11 +33,14 @@ import { createImageService } from "../../services/image/service.ts";
 import { createNetworkService } from "../../services/network/service.ts";
 import { catalog } from "./catalog.ts";
 import { inProcessServer } from "./in-process-server.ts";
+import { listen } from "./listen.ts";
+import { logDestination } from "./log-file.ts";
 import { registerGauges } from "./metrics.ts";
 import { openStore } from "./open-store.ts";
 import { ReconcileLoop } from "./reconcile-loop.ts";
 import { type SeededCloud, type SeedServices, seedCloud, seedGuestImage, seedSimulatedImage } from "./seed.ts";
 import type { ServerSettings } from "./settings.ts";
+import { readTls } from "./tls-files.ts";
 
 /** A server process at work. */
 export interface ServerProgram {
@@ -63,9 +66,19 @@ export interface ServerProgram {
 /** Everything of one server process, from the database to the listening socket. */
 export async function startServer(settings: ServerSettings): Promise<ServerProgram> {
   await mkdir(settings.stateDir, { recursive: true, mode: 0o700 });
-  const loggers = new Loggers({ level: settings.logLevel });
-  const log = loggers.get("server");
+  const loggers = new Loggers({ level: settings.logLevel, ...logDestination(settings.logFile) });
   const store = await openStore({ ...settings, clock: systemClock, log: loggers.get("store") });
+  try {
+    return await startOn(store, loggers, settings);
+  } catch (error) {
+    // An open database keeps the process, and with it the lock of the state folder.
+    await store.close();
+    throw error;
+  }
+}
+
+async function startOn(store: Store, loggers: Loggers, settings: ServerSettings): Promise<ServerProgram> {
+  const log = loggers.get("server");
   const operations = new OperationControl(systemClock, systemIds);
   const kernel: KernelServices = { store, clock: systemClock, ids: systemIds, loggers, operations };
 
@@ -140,7 +153,10 @@ export async function startServer(settings: ServerSettings): Promise<ServerProgr
     owner: systemIds.uuid(),
   });
 
-  const address = await http.listen(settings.listen);
+  const address = await listen(http, settings.listen).catch((error: unknown) => {
+    policyWatch.close();
+    throw error;
+  });
   const publicUrl = settings.publicUrl ?? address;
   const services: SeedServices = { identity, image, network, seedFlavors: () => seedFlavors(kernel) };
   const cloud = await seedCloud(services, settings, publicUrl);
@@ -180,8 +196,4 @@ export async function startServer(settings: ServerSettings): Promise<ServerProgr
 
 async function checkDatabase(store: Store): Promise<void> {
   await store.read.tables<{ counters: { name: string } }>().selectFrom("counters").select("name").limit(1).execute();
-}
-
-async function readTls(files: { key: string; cert: string }): Promise<{ key: string; cert: string }> {
-  return { key: await readFile(files.key, "utf8"), cert: await readFile(files.cert, "utf8") };
 }

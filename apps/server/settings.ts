@@ -19,6 +19,8 @@ export interface ServerSettings {
   readonly region: string;
   readonly tokenLifeMs: number;
   readonly logLevel: LogLevel;
+  /** Where log lines go; standard error when absent. */
+  readonly logFile?: string;
   readonly compute: ComputeSettings;
   readonly fleet: FleetSettings;
   /** Password of a new cloud's admin; generated when null. */

@@ -1,14 +1,17 @@
-import { rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { connect, createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { CloudError } from "../../kernel/errors/cloud-error.ts";
+
+const LOCK = "lock.sock";
 
 /**
  * Makes sure that one process at a time uses a state folder. The lock is a listening socket: the kernel drops it with the
  * process, however that ends. Throws `server.state_in_use`.
  */
 export async function lockState(stateDir: string): Promise<() => Promise<void>> {
-  const path = join(stateDir, "lock.sock");
+  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  const path = join(stateDir, LOCK);
   const server = (await listenOn(path)) ?? (await takeOver(path));
   if (!server) {
     throw new CloudError(
@@ -19,6 +22,11 @@ export async function lockState(stateDir: string): Promise<() => Promise<void>> 
   }
   server.unref();
   return () => new Promise((done) => server.close(() => done()));
+}
+
+/** Whether a server or a cloud on this machine works with the folder now. */
+export async function isStateInUse(stateDir: string): Promise<boolean> {
+  return await isAnswered(join(stateDir, LOCK));
 }
 
 /** Undefined when the socket's file exists already. */

@@ -1,16 +1,14 @@
 import { resolve } from "node:path";
 import { startAgentProgram } from "../../agent/program.ts";
 import type { AgentSettings } from "../../agent/settings.ts";
-import { type CommandDefinition, type ParsedArguments, usageError } from "../command.ts";
+import { type Command, type ParsedArguments, usageError } from "../command.ts";
 import { logLevel } from "../server-flags.ts";
 import { untilStopped } from "../until-stopped.ts";
 
 const ACCELERATORS = ["auto", "kvm", "tcg"] as const;
 
 /** The agent of one host. */
-export const agentCommand: CommandDefinition = {
-  name: "agent",
-  summary: "Run the agent of this host: joins a cloud and runs its workloads.",
+export const agentCommand: Command = {
   flags: {
     host: { type: "string", value: "NAME", help: "Name of this host in the cloud (required)." },
     server: { type: "string", value: "URL", default: "http://127.0.0.1:5000", help: "Address of the control plane." },

@@ -1,13 +1,11 @@
 import { startServer } from "../../server/program.ts";
 import { simulateHosts } from "../../server/simulation.ts";
-import type { CommandDefinition } from "../command.ts";
+import type { Command } from "../command.ts";
 import { serverFlags, serverSettings } from "../server-flags.ts";
 import { untilStopped } from "../until-stopped.ts";
 
 /** One server process: the APIs and the operations behind them. Hosts join with `pileus agent`. */
-export const serverCommand: CommandDefinition = {
-  name: "server",
-  summary: "Run the control plane only: all APIs and their operations.",
+export const serverCommand: Command = {
   flags: {
     ...serverFlags,
     simulate: { type: "string", value: "N", help: "Run N simulated hosts in this process." },
