@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Value } from "typebox/value";
 import { ComputeFacts, GuestFacts } from "../protocol/compute.ts";
-import type { ComputeCase } from "./compute-driver-conformance.ts";
+import type { ComputeCase } from "./compute-case.ts";
 import { rejectsWith } from "./compute-environment.ts";
 
 const byServer = (x: GuestFacts, y: GuestFacts) => (x.serverId < y.serverId ? -1 : 1);

@@ -1,19 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ComputeDriver } from "../drivers/compute/driver.ts";
-import type { DiskStorage } from "../protocol/compute.ts";
+import type { ComputeCase } from "./compute-case.ts";
 import { coreCases } from "./compute-core-cases.ts";
 import { CaseContext, type ComputeEnvironment } from "./compute-environment.ts";
 import { migrationCases } from "./compute-migration-cases.ts";
-
-export interface ComputeCase {
-  readonly name: string;
-  /** Skipped where the driver lacks it. */
-  readonly ability?: keyof ComputeDriver & ("networking" | "coldMigration" | "liveMigration" | "fencing");
-  /** `shared` is skipped where the hosts share none. */
-  readonly storage?: DiskStorage;
-  run(context: CaseContext): Promise<void>;
-}
 
 export interface ComputeConformanceOptions {
   /** Name of the driver, shown with each test. */

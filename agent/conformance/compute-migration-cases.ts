@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { ComputeDriver, LiveMigration } from "../drivers/compute/driver.ts";
 import type { DiskStorage, GuestSpec, MigrationMode } from "../protocol/compute.ts";
-import type { ComputeCase } from "./compute-driver-conformance.ts";
+import type { ComputeCase } from "./compute-case.ts";
 import { type CaseContext, type ConformanceHost, rejectsWith } from "./compute-environment.ts";
 
 const QUICK = { bandwidthMiBps: 0, downtimeMs: 500, autoConverge: true, postCopy: false };

@@ -33,7 +33,7 @@ export function faultMatrix<Input, World extends FaultWorld>(
       test("every step and every fault", async (t) => {
         const matrix = new Matrix(database, definition, options);
         const cases = await matrix.plan();
-        for (const step of matrix.unreached()) await t.test(`${step}: skipped by its \`when\` here`, { skip: true });
+        for (const step of matrix.unreached()) await t.test(step, { skip: "its `when` leaves it out here" });
         for (const each of cases) await t.test(each.name, async () => void (await matrix.run(each)));
       });
     });

@@ -30,6 +30,14 @@ test("an operation with its matrix beside it is fine; tests may build what they 
   assert.deepEqual(await gaps({ "services/things/store/rows.ts": "const operation = findOperation(q, id);" }), []);
 });
 
+test("a matrix may go through a function of the service's own", async () => {
+  const through =
+    'import { thingMatrix } from "./testing/matrix.ts";\nthingMatrix({ of: (operations) => operations.make });';
+  const helper = "services/things/operations/testing/matrix.ts";
+  assert.deepEqual(await gaps({ [file]: builds, [matrix]: through, [helper]: "faultMatrix(x, {})" }), []);
+  assert.match(String(await gaps({ [file]: builds, [matrix]: through, [helper]: "" })), /does not give/);
+});
+
 test("a missing or empty matrix, a second operation, a wrong place are told", async () => {
   assert.match(String(await gaps({ [file]: builds })), /has no make-thing\.matrix\.test\.ts/);
   assert.match(String(await gaps({ [file]: builds, [matrix]: "faultMatrix(other, {})" })), /does not give/);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, before, type TestContext, test } from "node:test";
 import type { GuestSpec, MigrationMode } from "../../../protocol/compute.ts";
 import type { GuestEvent, MigrateOutOptions } from "../driver.ts";
 import { assertNoTickLost, Lab, whyNoHosts } from "./testing/lab.ts";
@@ -40,7 +40,13 @@ async function outOptions(spec: GuestSpec, mode: MigrationMode, to: string, chan
   return { target, mode, bandwidthMiBps: 0, downtimeMs: 500, autoConverge: false, postCopy: false, ...changes };
 }
 
-async function liveMigrate(spec: GuestSpec, mode: MigrationMode, from: string, to: string): Promise<void> {
+async function liveMigrate(
+  t: TestContext,
+  spec: GuestSpec,
+  mode: MigrationMode,
+  from: string,
+  to: string,
+): Promise<void> {
   const [source, destination] = [lab.driver(from), lab.driver(to)];
   await destination.liveMigration?.checkDestination(
     spec,
@@ -63,17 +69,17 @@ async function liveMigrate(spec: GuestSpec, mode: MigrationMode, from: string, t
   await source.ensureAbsent(spec.serverId, { disks: true }, lab.call());
   assert.equal(await source.inspect(spec.serverId), undefined);
   await ticking(to, spec)();
-  console.log(`# ${mode}: migrateOut ${tookMs} ms, downtime ${result?.downtimeMs} ms`);
+  t.diagnostic(`${mode}: migrateOut ${tookMs} ms, downtime ${result?.downtimeMs} ms`);
 }
 
-test("two guests boot, tick and reach each other across hosts", { skip }, async () => {
+test("two guests boot, tick and reach each other across hosts", { skip }, async (t) => {
   const began = performance.now();
   await Promise.all([
     lab.driver("one").ensure(roamer, "running", lab.call()),
     lab.driver("two").ensure(settler, "running", lab.call()),
   ]);
   await Promise.all([ticking("one", roamer)(), ticking("two", settler)()]);
-  console.log(`# two boots at once: ${Math.round(performance.now() - began)} ms`);
+  t.diagnostic(`two boots at once: ${Math.round(performance.now() - began)} ms`);
   const log = await lab.driver("one").consoleLog(roamer.serverId, null);
   assert.match(log, /BOOT-OK/);
   assert.match(log, new RegExp(`host=${roamer.hostname}`));
@@ -100,11 +106,13 @@ test("a new driver adopts what runs", { skip }, async () => {
   assert.equal(await lab.pid("one", roamer.serverId), pid, "ensuring a running guest leaves it alone");
 });
 
-test("a guest moves over shared storage without losing a tick", { skip }, () =>
-  liveMigrate(roamer, "shared", "one", "two"),
+test("a guest moves over shared storage without losing a tick", { skip }, (t) =>
+  liveMigrate(t, roamer, "shared", "one", "two"),
 );
 
-test("a guest moves with its disk without losing a tick", { skip }, () => liveMigrate(settler, "mirror", "two", "one"));
+test("a guest moves with its disk without losing a tick", { skip }, (t) =>
+  liveMigrate(t, settler, "mirror", "two", "one"),
+);
 
 test("a migration is aborted and the guest goes on; a forced one completes", { skip }, async () => {
   const [source, destination] = [lab.driver("two"), lab.driver("one")];

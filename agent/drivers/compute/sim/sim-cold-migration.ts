@@ -3,7 +3,7 @@ import type { GuestSpec } from "../../../protocol/compute.ts";
 import type { Call } from "../../../runtime/call.ts";
 import { orAborted } from "../../../sim/sim-faults.ts";
 import type { ColdMigration } from "../driver.ts";
-import type { SimActs } from "./sim-compute-driver.ts";
+import type { SimActs } from "./sim-acts.ts";
 import { type SimDisk, SimGuest } from "./sim-host.ts";
 
 const SCHEME = "sim-disk://";

@@ -11,6 +11,7 @@ import type {
   LiveMigration,
   SeenByGuest,
 } from "../driver.ts";
+import type { SimActs } from "./sim-acts.ts";
 import { simColdMigration } from "./sim-cold-migration.ts";
 import { SimGuest, type SimHost } from "./sim-host.ts";
 import { simLiveMigration } from "./sim-live-migration.ts";
@@ -31,18 +32,6 @@ export function createSimComputeDriver(options: SimComputeDriverOptions): Comput
   const host = options.world.host(options.host);
   if (!host) throw new CloudError("notFound", "sim.no_such_host", `The world has no host ${options.host}.`);
   return new SimComputeDriver(options.world, host);
-}
-
-/** What the abilities share: the machine, and the way every call passes through the faults. */
-export interface SimActs {
-  readonly world: SimWorld;
-  readonly host: SimHost;
-  /** Aborted when the driver is closed: what the agent's own process did ends with it. */
-  readonly closing: AbortSignal;
-  /** One call of a verb: hit by faults, and never acting once the driver is closed. */
-  act<T>(verb: ComputeVerb, signal: AbortSignal, work: () => T | Promise<T>): Promise<T>;
-  /** Throws `compute.guest_not_found`. */
-  guest(serverId: string): SimGuest;
 }
 
 class SimComputeDriver implements ComputeDriver, SimActs {

@@ -1,7 +1,13 @@
-import type { GuestFacts, GuestPower, GuestSpec, MigrationMode, Nic } from "../../../protocol/compute.ts";
+import type {
+  GuestFacts,
+  GuestPower,
+  GuestSpec,
+  MigrationMode,
+  MigrationProgress,
+  Nic,
+} from "../../../protocol/compute.ts";
 import type { GuestEvent, SeenByGuest } from "../driver.ts";
 import { SimConsole, type SimTicker } from "./sim-console.ts";
-import type { SimMigration } from "./sim-migration.ts";
 
 export interface SimHostOptions {
   name: string;
@@ -21,12 +27,26 @@ export interface SimDisk {
   readonly ticker: SimTicker;
 }
 
+/** A live migration as the two guests of it see it. */
+export interface GuestMigration {
+  /** Settles once; never rejects unobserved. */
+  readonly done: Promise<{ downtimeMs: number }>;
+  readonly memoryUri: string;
+  readonly over: boolean;
+  /** Calls `listener` with progress, now and until the migration is over; returns the way to end it. */
+  watch(listener: (percent: number, progress: MigrationProgress) => void): () => void;
+  abort(): void;
+  forceComplete(): void;
+  /** One of its ends is gone. */
+  break(): void;
+}
+
 /** What makes a guest wait for a migration. */
 export interface SimIncoming {
   readonly memoryUri: string;
   readonly diskUri: string | null;
   readonly mode: MigrationMode;
-  migration: SimMigration | undefined;
+  migration: GuestMigration | undefined;
 }
 
 /** A simulated hypervisor's machine: part of the world, so it outlives agents and drivers. */
@@ -66,7 +86,7 @@ export class SimGuest {
   nics: readonly Nic[];
   console = new SimConsole();
   incoming: SimIncoming | undefined;
-  migration: SimMigration | undefined;
+  migration: GuestMigration | undefined;
   /** Keys of the latest reboots. */
   readonly rebootKeys: string[] = [];
   /** Network information as it was last delivered into the guest. */

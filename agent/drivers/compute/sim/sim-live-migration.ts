@@ -3,7 +3,7 @@ import type { GuestSpec } from "../../../protocol/compute.ts";
 import type { Call } from "../../../runtime/call.ts";
 import { orAborted } from "../../../sim/sim-faults.ts";
 import type { LiveMigration, MigrateOutOptions } from "../driver.ts";
-import type { SimActs } from "./sim-compute-driver.ts";
+import type { SimActs } from "./sim-acts.ts";
 import { SimGuest, type SimHost } from "./sim-host.ts";
 import { SimMigration } from "./sim-migration.ts";
 

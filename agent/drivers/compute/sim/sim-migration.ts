@@ -2,7 +2,7 @@ import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import type { MigrationProgress } from "../../../protocol/compute.ts";
 import type { WorkHandle } from "../../../sim/sim-works.ts";
 import type { MigrateOutOptions } from "../driver.ts";
-import type { SimGuest, SimHost } from "./sim-host.ts";
+import type { GuestMigration, SimGuest, SimHost } from "./sim-host.ts";
 import type { SimWorld } from "./sim-world.ts";
 
 const MIB = 1024 * 1024;
@@ -11,7 +11,7 @@ const GIB = 1024 * MIB;
 const DOWNTIME_MS = 20;
 
 /** A live migration between two hosts of the world. The hypervisors run it: agents may come and go meanwhile. */
-export class SimMigration {
+export class SimMigration implements GuestMigration {
   readonly memoryUri: string;
   /** Settles once; never rejects unobserved. */
   readonly done: Promise<{ downtimeMs: number }>;
