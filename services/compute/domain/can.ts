@@ -40,7 +40,6 @@ export const GATES = {
   abortLiveMigration: { task: ["migrating"], launched: true },
   interfaces: { vm: ["active", "paused", "stopped"], task: IDLE, launched: true },
   metadata: { vm: ["active", "paused", "stopped"], task: IDLE },
-  console: { vm: ["active", "paused", "resized", "stopped", "error"] },
 } as const satisfies Record<string, Gate>;
 
 /** Throws the conflict that names the first state that does not fit: vm_state, task_state, then launched_at. */

@@ -45,9 +45,9 @@ export function powerActions(deps: FaceDependencies): Action[] {
         const server = await serverOf(q, request);
         request.authorize(rule.policy, targetOf(server));
         mustBeUnlocked(server, request.context.isAdmin);
-        hostOf(server);
+        const host = hostOf(server);
         mustPass(rule.gate, server, rule.name);
-        const input = { serverId: server.id, rebootType: null };
+        const input = { serverId: server.id, host, rebootType: null };
         const { gate, task, name } = rule;
         await accept(deps, request, server, {
           action: name,
@@ -73,12 +73,12 @@ export function powerActions(deps: FaceDependencies): Action[] {
         const gate = hard ? GATES.hardReboot : GATES.softReboot;
         mustBeUnlocked(server, request.context.isAdmin);
         mustPass(gate, server, "reboot");
-        hostOf(server);
+        const host = hostOf(server);
         await accept(deps, request, server, {
           name: "reboot",
           action: "reboot",
           operation: deps.operations.power.reboot,
-          input: { serverId: server.id, rebootType: hard ? "hard" : "soft" },
+          input: { serverId: server.id, host, rebootType: hard ? "hard" : "soft" },
           gate,
           task: hard ? "rebooting_hard" : "rebooting",
         });

@@ -151,8 +151,6 @@ export async function computeWorld(
   });
 
   const ask: ComputeWorld["ask"] = async (who, method, path, options = {}) => {
-    // No two requests at the same time, so that what is sorted by time has an order.
-    clock.advance(1);
     const reply = await http.inject({
       method: method as "GET",
       url: `${options.root ?? "/compute/v2.1"}${path}`,
@@ -182,8 +180,12 @@ export async function computeWorld(
     network,
     images,
     ask,
-    act: (who, serverId, body, version) =>
-      ask(who, "POST", `/servers/${serverId}/action`, { body, ...(version === undefined ? {} : { version }) }),
+    async act(who, serverId, body, version) {
+      // No two actions at the same time, so that a list of them has an order.
+      clock.advance(1);
+      const path = `/servers/${serverId}/action`;
+      return await ask(who, "POST", path, { body, ...(version === undefined ? {} : { version }) });
+    },
     async givenFlavor(flavor = {}) {
       return await store.tx(async (t) => {
         const row = { ...flavorRow(await nextNumber(t, "compute.flavor"), clock.now()), ...flavor };
