@@ -13,6 +13,8 @@ export type PowerAction = "start" | "stop" | "reboot" | "pause" | "unpause";
 
 export interface PowerInput {
   readonly serverId: string;
+  /** Where the server was when the change was asked for. */
+  readonly host: string;
   /** For `reboot`. */
   readonly rebootType: "soft" | "hard" | null;
 }
@@ -42,6 +44,7 @@ export function powerOperation(deps: ComputeDependencies, action: PowerAction): 
   return operation<PowerInput>(`server.${action}`, { resource: "server", deadlineMs: minutes(10) })
     .step("act", {
       event: `compute_${action}_instance`,
+      eventHost: ({ input }) => input.host,
       effect: async (a, { input }) => {
         await recipe.act(a, deps, input);
       },

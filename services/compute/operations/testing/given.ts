@@ -152,8 +152,10 @@ export function given(world: OperationWorld) {
       return serverId;
     },
 
-    power: (serverId: string, action: PowerAction, rebootType: "soft" | "hard" | null = null) =>
-      prepared<PowerInput>(serverId, action, POWER_TASKS[action], { serverId, rebootType }),
+    async power(serverId: string, action: PowerAction, rebootType: "soft" | "hard" | null = null) {
+      const host = (await getServer(store.read, serverId)).host ?? "";
+      return await prepared<PowerInput>(serverId, action, POWER_TASKS[action], { serverId, host, rebootType });
+    },
 
     async resize(serverId: string, more: Partial<ResizeInput> = {}) {
       const server = await getServer(store.read, serverId);

@@ -6,7 +6,6 @@ import { systemIds } from "../../../../kernel/ids/ids.ts";
 import { Loggers } from "../../../../kernel/log/logger.ts";
 import { OperationControl } from "../../../../kernel/operations/control.ts";
 import { operationMigrations } from "../../../../kernel/operations/tables.ts";
-import type { WorldTools } from "../../../../kernel/operations/testing/fault-run.ts";
 import { counterMigration } from "../../../../kernel/store/counters.ts";
 import type { Migration } from "../../../../kernel/store/migrate.ts";
 import type { Store } from "../../../../kernel/store/store.ts";
@@ -64,9 +63,9 @@ export class OperationHarness {
     this.listener = computeListener(this.deps);
   }
 
-  bind(tools: WorldTools): void {
-    this.#clock.inner = tools.clock;
-    this.#store = tools.store;
+  bind(process: { store: Store; clock: Clock }): void {
+    this.#clock.inner = process.clock;
+    this.#store = process.store;
   }
 
   #boundStore(): Store {

@@ -16,6 +16,7 @@ import type { FaultWorld, WorldTools } from "../../../../kernel/operations/testi
 import { ensureDefaultNetwork } from "../../../network/seed.ts";
 import { listOperations } from "../compute-operations.ts";
 import { type Given, given } from "./given.ts";
+import { MortalProcess } from "./mortal-process.ts";
 import type { OperationHarness } from "./operation-harness.ts";
 
 export const HOSTS = ["a", "b", "c"] as const;
@@ -35,6 +36,7 @@ export class OperationWorld implements FaultWorld {
   readonly agents: SimulatedFleet;
   readonly callers: CallerFactory;
   readonly membership: Membership;
+  #process: MortalProcess;
   #runner: OperationRunner | undefined;
   #drained: Promise<void> | undefined;
   #runners = 0;
@@ -47,6 +49,8 @@ export class OperationWorld implements FaultWorld {
     const { clock, store, ids } = tools;
     this.definitions = listOperations(harness.operations).filter((one) => one !== under);
     this.sim = new SimWorld({ clock, mode: "manual" });
+    this.#process = this.#newProcess();
+    harness.bind(this.#process);
     this.membership = new Membership(store, clock, ids);
     this.fleet = this.#newFleet();
     this.callers = { caller: (origin) => this.fleet.commands.caller(origin) };
@@ -66,7 +70,6 @@ export class OperationWorld implements FaultWorld {
 
   /** `under`: the operation that a fault matrix runs by itself. */
   static async open(harness: OperationHarness, tools: WorldTools, under?: AnyOperation): Promise<OperationWorld> {
-    harness.bind(tools);
     const world = new OperationWorld(harness, tools, under);
     for (const name of HOSTS) world.sim.addHost({ name, sharedStorage: "store" });
     await ensureDefaultNetwork(tools.store, harness.networkContext, { projectId: "admin" });
@@ -91,10 +94,11 @@ export class OperationWorld implements FaultWorld {
   }
 
   /** Carries out what is due, with a runner of its own, until nothing is. */
-  async work(): Promise<void> {
+  async work(disturb: () => Promise<void> = async () => {}): Promise<void> {
     this.#begin();
     while (this.#drained) {
       await setImmediate();
+      await disturb();
       this.pump();
     }
   }
@@ -111,25 +115,31 @@ export class OperationWorld implements FaultWorld {
 
   #begin(): void {
     this.#runner ??= this.#newRunner();
-    this.#drained ??= this.#runner.drain().finally(() => {
-      this.#drained = undefined;
+    if (this.#drained) return;
+    const drained = this.#runner.drain().finally(() => {
+      if (this.#drained === drained) this.#drained = undefined;
     });
+    this.#drained = drained;
   }
 
   /** As if the server's process were killed and another one started: nothing is handed over. */
-  async restartServer(): Promise<void> {
+  restartServer(): void {
+    this.#process.die();
+    this.#process = this.#newProcess();
+    this.harness.bind(this.#process);
     this.#runner = undefined;
-    const old = this.fleet;
+    this.#drained = undefined;
     this.fleet = this.#newFleet();
     this.fleet.subscribe(this.#wake);
-    await old.close();
-    this.tools.clock.advance(31_000);
   }
 
-  /** Carries out everything until no operation is under way, or until `until` says so. */
-  async toTheEnd(until: () => Promise<boolean> = async () => false): Promise<void> {
+  /** Carries out everything until no operation is under way, or until `until` says so; `disturb` is called at every turn of work. */
+  async toTheEnd(
+    until: () => Promise<boolean> = async () => false,
+    disturb: () => Promise<void> = async () => {},
+  ): Promise<void> {
     for (let round = 0; round < MAX_ROUNDS; round += 1) {
-      await this.work();
+      await this.work(disturb);
       if (await until()) return;
       const live = await this.live();
       if (live.length === 0) {
@@ -170,8 +180,13 @@ export class OperationWorld implements FaultWorld {
     await this.fleet.close();
   }
 
+  #newProcess(): MortalProcess {
+    return new MortalProcess(this.tools.store, this.tools.clock);
+  }
+
   #newFleet(): Fleet {
-    const { store, clock, ids } = this.tools;
+    const { store, clock } = this.#process;
+    const { ids } = this.tools;
     const fleet = new Fleet({
       store,
       clock,
@@ -187,7 +202,7 @@ export class OperationWorld implements FaultWorld {
 
   #newRunner(): OperationRunner {
     this.#runners += 1;
-    const { store, clock } = this.tools;
+    const { store, clock } = this.#process;
     return new OperationRunner({
       store,
       clock,
@@ -201,8 +216,8 @@ export class OperationWorld implements FaultWorld {
   #server(): InProcessServer {
     return {
       join: (request) => this.membership.join(request.token, request.host),
-      poll: (host, request, signal) => this.fleet.poll(host, request, signal),
-      report: (host, request) => this.fleet.report(host, request),
+      poll: (host, request, signal) => this.#process.asked(this.fleet.poll(host, request, signal)),
+      report: (host, request) => this.#process.asked(this.fleet.report(host, request)),
       heartbeat: async (hosts) => this.fleet.heartbeat(hosts),
       subscribe: (wake) => {
         this.#wake = wake;
