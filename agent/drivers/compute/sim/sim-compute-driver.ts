@@ -84,7 +84,7 @@ class SimComputeDriver implements ComputeDriver, SimActs {
       ramMiB: this.host.ramMiB,
       diskGiB: this.host.diskGiB,
       cpuInfo: { arch: "x86_64", model: this.host.cpuModel, vendor: "sim", topology: {}, features: [] },
-      migrationAddress: this.host.name,
+      migrationAddress: this.host.address,
       sharedStorage: this.host.sharedStorage,
       uptimeS: Math.floor((this.world.clock.now() - this.host.bootedAt) / 1000),
       abilities: ["networking", "coldMigration", "liveMigration", "fencing", "events"],

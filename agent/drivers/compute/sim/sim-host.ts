@@ -58,13 +58,16 @@ export class SimHost {
   readonly sharedStorage: string | null;
   readonly cpuModel: string;
   readonly bootedAt: number;
+  /** An address for show, as clients demand one: from 198.18.0.0/15, the block set aside for tests of devices. */
+  readonly address: string;
   readonly guests = new Map<string, SimGuest>();
   readonly disks = new Map<string, SimDisk>();
   /** Servers whose disks are served to other hosts. */
   readonly served = new Set<string>();
   readonly listeners = new Set<(event: GuestEvent) => void>();
 
-  constructor(options: SimHostOptions, nowMs: number) {
+  /** `ordinal`: how many hosts the world had before. */
+  constructor(options: SimHostOptions, nowMs: number, ordinal: number) {
     this.name = options.name;
     this.vcpus = options.vcpus ?? 16;
     this.ramMiB = options.ramMiB ?? 65_536;
@@ -72,6 +75,8 @@ export class SimHost {
     this.sharedStorage = options.sharedStorage ?? null;
     this.cpuModel = options.cpuModel ?? "sim64";
     this.bootedAt = nowMs;
+    const last = ordinal + 1;
+    this.address = `198.${18 + ((last >> 16) & 1)}.${(last >> 8) & 255}.${last & 255}`;
   }
 }
 

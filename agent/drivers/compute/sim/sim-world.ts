@@ -51,7 +51,7 @@ export class SimWorld {
 
   /** The machine of that name, new when there is none. */
   addHost(options: SimHostOptions): SimHost {
-    const host = this.#hosts.get(options.name) ?? new SimHost(options, this.clock.now());
+    const host = this.#hosts.get(options.name) ?? new SimHost(options, this.clock.now(), this.#hosts.size);
     this.#hosts.set(host.name, host);
     return host;
   }
