@@ -24,13 +24,16 @@ export interface LocalHostsOptions {
   readonly caFile: string | null;
   /** Whether hosts get namespaces; without, user-mode networking. */
   readonly namespaces: boolean;
+  /** The wire between them; one of its own for each state folder when absent. */
+  readonly fabric?: Fabric;
   readonly probeGuest: string | null;
   readonly logLevel: string;
   createToken(host: string): Promise<string>;
   say(line: string): void;
 }
 
-const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
+/** The `pileus` program. */
+export const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
 const RESTART_MS = 1_000;
 /** How much of the machine the guests of all local hosts may promise themselves. */
 const SHARE_OF_MACHINE = 0.75;
@@ -46,55 +49,13 @@ export class LocalHosts {
   }
 
   async start(): Promise<void> {
-    const capacity = await capacityPerHost(this.#options.stateDir, this.#options.names.length);
-    for (const [index, name] of this.#options.names.entries()) {
-      const netns = this.#options.namespaces ? await this.#ensureNamespace(name, index) : null;
-      this.#spawn(name, [...(await this.#arguments(name, netns, index)), ...capacity]);
-    }
+    for (const name of this.#options.names) this.#spawn(name, await prepareLocalHost(this.#options, name));
   }
 
   /** Ends the agents; guests go on. */
   async stop(): Promise<void> {
     this.#stopping = true;
     await Promise.all([...this.#children.values()].map(endChild));
-  }
-
-  async #ensureNamespace(name: string, index: number): Promise<string> {
-    return await ensureHostNamespace(localFabric(this.#options.stateDir), name, addressOf(index));
-  }
-
-  async #arguments(name: string, netns: string | null, index: number): Promise<string[]> {
-    const { stateDir, serverUrl, probeGuest, caFile } = this.#options;
-    const dir = hostDir(stateDir, name);
-    await mkdir(dir, { recursive: true, mode: 0o700 });
-    const neighbours = Object.fromEntries(
-      this.#options.names
-        .filter((other) => other !== name)
-        .map((other) => [
-          other,
-          {
-            stateDir: hostDir(stateDir, other),
-            netns: netns === null ? null : hostNetns(localFabric(stateDir), other),
-          },
-        ]),
-    );
-    return [
-      ...["agent", "--host", name, "--server", serverUrl, "--state", dir],
-      ...["--shared-storage", join(stateDir, "shared-instances"), "--boot-slots", join(stateDir, "boot-slots")],
-      ...["--neighbours", JSON.stringify(neighbours), "--log-level", this.#options.logLevel],
-      ...(netns === null ? [] : ["--netns", netns, "--fabric-address", addressOf(index)]),
-      ...(probeGuest === null ? [] : ["--probe-guest", probeGuest]),
-      ...(caFile === null ? [] : ["--ca-file", caFile]),
-      ...(await this.#joinToken(name, dir)),
-    ];
-  }
-
-  /** A token for hosts that have no identity yet, in a file that only we can read. */
-  async #joinToken(name: string, dir: string): Promise<string[]> {
-    if (await exists(join(dir, "identity.json"))) return [];
-    const file = join(dir, "join-token");
-    await writeFile(file, await this.#options.createToken(name), { mode: 0o600 });
-    return ["--join-token-file", file];
   }
 
   #spawn(name: string, args: readonly string[]): void {
@@ -119,12 +80,52 @@ export class LocalHosts {
   }
 }
 
+/** Makes what one of the local hosts needs; returns the arguments of `pileus` that start its agent. */
+export async function prepareLocalHost(options: LocalHostsOptions, name: string): Promise<string[]> {
+  const { stateDir, names, serverUrl, probeGuest, caFile } = options;
+  const fabric = options.fabric ?? localFabric(stateDir);
+  const address = addressOf(names.indexOf(name));
+  const netns = options.namespaces ? await ensureHostNamespace(fabric, name, address) : null;
+  const dir = hostDir(stateDir, name);
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  const neighbours = Object.fromEntries(
+    names
+      .filter((other) => other !== name)
+      .map((other) => [
+        other,
+        { stateDir: hostDir(stateDir, other), netns: netns === null ? null : hostNetns(fabric, other) },
+      ]),
+  );
+  return [
+    ...["agent", "--host", name, "--server", serverUrl, "--state", dir],
+    ...["--shared-storage", join(stateDir, "shared-instances"), "--boot-slots", join(stateDir, "boot-slots")],
+    ...["--neighbours", JSON.stringify(neighbours), "--log-level", options.logLevel],
+    ...(netns === null ? [] : ["--netns", netns, "--fabric-address", address]),
+    ...(probeGuest === null ? [] : ["--probe-guest", probeGuest]),
+    ...(caFile === null ? [] : ["--ca-file", caFile]),
+    ...(await joinToken(options, name, dir)),
+    ...(await capacityPerHost(stateDir, names.length)),
+  ];
+}
+
+/** A token for hosts that have no identity yet, in a file that only we can read. */
+async function joinToken(options: LocalHostsOptions, name: string, dir: string): Promise<string[]> {
+  if (await exists(join(dir, "identity.json"))) return [];
+  const file = join(dir, "join-token");
+  await writeFile(file, await options.createToken(name), { mode: 0o600 });
+  return ["--join-token-file", file];
+}
+
 /** Stops every guest of the local hosts and removes their namespaces. For a cloud whose agents have ended. */
-export async function stopWorkloads(stateDir: string, names: readonly string[], namespaces: boolean): Promise<void> {
+export async function stopWorkloads(
+  stateDir: string,
+  names: readonly string[],
+  namespaces: boolean,
+  { fabric = localFabric(stateDir), graceMs = STOP_GRACE_MS }: { fabric?: Fabric; graceMs?: number } = {},
+): Promise<void> {
   for (const [index, name] of names.entries()) {
     const dir = hostDir(stateDir, name);
     if (!(await exists(dir))) continue;
-    const fabric = localFabric(stateDir);
     const driver = await createQemuDriver({
       host: name,
       stateDir: dir,
@@ -149,12 +150,11 @@ export async function stopWorkloads(stateDir: string, names: readonly string[], 
       progress: () => {},
       image: () => Promise.reject(new Error("stopping needs no image")),
     };
-    for await (const guest of driver.list())
-      await driver.ensureStopped(guest.serverId, { graceMs: STOP_GRACE_MS }, call);
+    for await (const guest of driver.list()) await driver.ensureStopped(guest.serverId, { graceMs }, call);
     await driver.close();
     if (namespaces) await removeHostNamespace(fabric, name);
   }
-  if (namespaces) await removeFabric(localFabric(stateDir));
+  if (namespaces) await removeFabric(fabric);
 }
 
 const STOP_LIMIT_MS = 120_000;

@@ -25,7 +25,7 @@ import { killForCertain, livePid } from "../guest-process.ts";
 import type { QemuDriverOptions } from "../options.ts";
 
 /** A built guest image is worth keeping between test runs. */
-const IMAGE_CACHE = fileURLToPath(new URL("../../../../../node_modules/.cache/pileus-guest", import.meta.url));
+export const IMAGE_CACHE = fileURLToPath(new URL("../../../../../node_modules/.cache/pileus-guest", import.meta.url));
 
 /** Why the real driver cannot be tried here, or null. */
 export async function whyNoQemu(): Promise<string | null> {
