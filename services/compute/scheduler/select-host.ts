@@ -18,9 +18,12 @@ export interface HostRequest {
   readonly exclude: readonly string[];
   /** `local`, or shared on a host that mounts that store (null: any store). */
   readonly storage: { readonly kind: "local" } | { readonly kind: "shared"; readonly store: string | null };
-  /** Hints `same_host` and `different_host`, resolved to hosts. */
-  readonly together?: readonly string[];
+  /** Hints and the policy of a server group, resolved to hosts: only these (null: any), not these, … */
+  readonly together?: readonly string[] | null;
   readonly apart?: readonly string[];
+  /** … rather these, rather not these. */
+  readonly preferred?: readonly string[];
+  readonly avoided?: readonly string[];
 }
 
 /** Hosts are looked at in parts of this size. */
@@ -65,6 +68,8 @@ async function candidates(
   const { cpuAllocationRatio, ramAllocationRatio, diskAllocationRatio } = deps.settings;
   const disk = flavor.diskGiB + flavor.ephemeralGiB;
   const alive = deps.kernel.clock.now() - deps.fleet.serviceDownTimeMs;
+  const { together = null, apart = [], preferred = [], avoided = [] } = request;
+  if (!forced && together?.length === 0) return [];
   let query = t
     .tables<ComputeTables & FleetTables>()
     .selectFrom("compute_hosts")
@@ -75,10 +80,13 @@ async function candidates(
     .where("compute_hosts.host", "not in", (eb) =>
       eb.selectFrom("allocations").select("allocations.host").where("allocations.server_id", "=", request.serverId),
     )
-    .orderBy(sql`compute_hosts.ram_mib - compute_hosts.ram_used_mib`, "desc")
-    .orderBy("compute_hosts.number")
     .limit(CANDIDATES)
     .offset(offset);
+  if (preferred.length > 0) query = query.orderBy((eb) => eb("compute_hosts.host", "in", preferred), "desc");
+  if (avoided.length > 0) query = query.orderBy((eb) => eb("compute_hosts.host", "in", avoided), "asc");
+  query = query
+    .orderBy(sql`compute_hosts.ram_mib - compute_hosts.ram_used_mib`, "desc")
+    .orderBy("compute_hosts.number");
   if (request.only !== null) query = query.where("compute_hosts.host", "=", request.only);
   if (exclude.length > 0) query = query.where("compute_hosts.host", "not in", exclude);
   if (forced) return await query.execute();
@@ -90,9 +98,8 @@ async function candidates(
     .where(sql<boolean>`ram_used_mib + ${flavor.ramMiB} <= ram_mib * ${sql.lit(ramAllocationRatio)}`)
     .where(sql<boolean>`disk_used_gib + ${disk} <= disk_gib * ${sql.lit(diskAllocationRatio)}`);
   if (request.zone !== null) query = query.where("compute_hosts.zone", "=", request.zone);
-  if (request.together && request.together.length > 0)
-    query = query.where("compute_hosts.host", "in", request.together);
-  if (request.apart && request.apart.length > 0) query = query.where("compute_hosts.host", "not in", request.apart);
+  if (together !== null) query = query.where("compute_hosts.host", "in", together);
+  if (apart.length > 0) query = query.where("compute_hosts.host", "not in", apart);
   return await query.execute();
 }
 
