@@ -52,6 +52,9 @@ export interface ServerProgram {
   readonly loggers: Loggers;
   readonly store: Store;
   readonly http: HttpServer;
+  readonly policy: Policy;
+  /** What the services brought along. */
+  readonly manifests: readonly ServiceManifest[];
   readonly membership: Membership;
   /** For simulated hosts in this process. */
   readonly inProcess: InProcessServer;
@@ -177,6 +180,8 @@ async function startOn(store: Store, loggers: Loggers, settings: ServerSettings)
     loggers,
     store,
     http,
+    policy,
+    manifests,
     membership,
     heartbeatMs: settings.fleet.reportIntervalMs,
     inProcess: inProcessServer(fleet, membership, openImage, (host, session) => compute.joinConsole(host, session)),

@@ -50,7 +50,9 @@ export interface HttpServerOptions {
 
 export interface HttpServer {
   readonly fastify: FastifyInstance;
-  /** Every route with what guards it, for tests and documents. */
+  /** Everything that is served, for tests and documents; the kernel's own face is among it. */
+  readonly faces: readonly ServedFace[];
+  /** Every route with what guards it. */
   readonly routeTable: readonly RouteRow[];
   readonly metrics: Metrics;
   /** Resolves to the address in use: `http://127.0.0.1:5000`. */
@@ -102,6 +104,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   return {
     fastify,
     metrics,
+    faces,
     routeTable: faces.flatMap(({ face, routes }) => routes.flatMap((route) => routeRows(face, route))),
     async listen(address) {
       const inUse = await fastify.listen(address);

@@ -1,0 +1,52 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type ServerProgram, startServer } from "../../apps/server/program.ts";
+import type { ServerSettings } from "../../apps/server/settings.ts";
+import { type Simulation, simulateHosts } from "../../apps/server/simulation.ts";
+import { defaultFleetSettings } from "../../kernel/fleet/settings.ts";
+import { defaultComputeSettings } from "../../services/compute/settings.ts";
+
+export const ADMIN_PASSWORD = "admin-password";
+
+/** The whole program in this process, on a port of its own, with state that goes with it. */
+export interface RunningProgram {
+  readonly server: ServerProgram;
+  /** Null without hosts. */
+  readonly simulation: Simulation | null;
+  close(): Promise<void>;
+}
+
+export async function runProgram(
+  options: { hosts?: number; settings?: Partial<ServerSettings> } = {},
+): Promise<RunningProgram> {
+  const stateDir = await mkdtemp(join(tmpdir(), "pileus-program-"));
+  const server = await startServer({
+    stateDir,
+    listen: { host: "127.0.0.1", port: 0 },
+    database: null,
+    publicUrl: null,
+    trustForwarded: false,
+    tls: null,
+    policyFile: null,
+    corsOrigins: [],
+    region: "RegionOne",
+    tokenLifeMs: 3_600_000,
+    logLevel: "error",
+    compute: defaultComputeSettings,
+    fleet: defaultFleetSettings,
+    adminPassword: ADMIN_PASSWORD,
+    ...options.settings,
+  });
+  const hosts = options.hosts ?? 0;
+  const simulation = hosts === 0 ? null : await simulateHosts(server, hosts, server.heartbeatMs);
+  return {
+    server,
+    simulation,
+    async close() {
+      await simulation?.close();
+      await server.stop();
+      await rm(stateDir, { recursive: true, force: true });
+    },
+  };
+}
