@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { createWriteStream } from "node:fs";
-import { access, mkdir, rm, statfs, writeFile } from "node:fs/promises";
+import { access, mkdir, statfs, writeFile } from "node:fs/promises";
 import { availableParallelism, totalmem } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -34,7 +34,10 @@ export interface LocalHostsOptions {
 
 /** The `pileus` program. */
 export const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
+/** Pause before an ended agent is started again: doubled each time that it ends before it has lived for a while. */
 const RESTART_MS = 1_000;
+const LONGEST_RESTART_MS = 30_000;
+const LIVED_MS = 60_000;
 /** How much of the machine the guests of all local hosts may promise themselves. */
 const SHARE_OF_MACHINE = 0.75;
 
@@ -58,23 +61,22 @@ export class LocalHosts {
     await Promise.all([...this.#children.values()].map(endChild));
   }
 
-  #spawn(name: string, args: readonly string[]): void {
-    const log = createWriteStream(join(hostDir(this.#options.stateDir, name), "agent.log"), {
-      flags: "a",
-      mode: 0o600,
-    });
+  #spawn(name: string, args: readonly string[], pauseMs = RESTART_MS): void {
+    const logFile = join(hostDir(this.#options.stateDir, name), "agent.log");
+    const log = createWriteStream(logFile, { flags: "a", mode: 0o600 });
     const child = spawn(process.execPath, [...process.execArgv, MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"] });
     child.stdout?.pipe(log);
     child.stderr?.pipe(log);
     this.#children.set(name, child);
-    child.once("exit", (code) => {
+    const startedAt = systemClock.now();
+    child.once("exit", (code, signal) => {
       log.end();
       if (this.#stopping) return;
-      this.#options.say(
-        `The agent of ${name} ended (${code ?? "by a signal"}); starting it again. See ${hostDir(this.#options.stateDir, name)}/agent.log`,
-      );
-      systemClock.after(RESTART_MS, () => {
-        if (!this.#stopping) this.#spawn(name, args);
+      const pause = systemClock.now() - startedAt > LIVED_MS ? RESTART_MS : pauseMs;
+      const how = signal === null ? `with code ${code}` : `by ${signal}`;
+      this.#options.say(`The agent of ${name} ended ${how}; it starts again in ${pause / 1000} s. See ${logFile}`);
+      systemClock.after(pause, () => {
+        if (!this.#stopping) this.#spawn(name, args, Math.min(2 * pause, LONGEST_RESTART_MS));
       });
     });
   }
@@ -159,11 +161,6 @@ export async function stopWorkloads(
 
 const STOP_LIMIT_MS = 120_000;
 const STOP_GRACE_MS = 20_000;
-
-/** Removes everything that a cloud on this machine has left in its state folder. */
-export async function wipeState(stateDir: string): Promise<void> {
-  await rm(stateDir, { recursive: true, force: true });
-}
 
 export function hostDir(stateDir: string, name: string): string {
   return join(stateDir, "hosts", name);

@@ -1,5 +1,4 @@
 import { resolve } from "node:path";
-import { startAgentProgram } from "../../agent/program.ts";
 import type { AgentSettings } from "../../agent/settings.ts";
 import { type Command, type ParsedArguments, usageError } from "../command.ts";
 import { logLevel } from "../server-flags.ts";
@@ -50,7 +49,10 @@ export const agentCommand: Command = {
   },
   notes: "Guests go on when the agent ends; the next agent over the same state folder adopts them.",
   async run(args) {
-    const agent = await startAgentProgram(agentSettings(args));
+    const settings = agentSettings(args);
+    // After the arguments have been checked: drivers take a while to load.
+    const { startAgentProgram } = await import("../../agent/program.ts");
+    const agent = await startAgentProgram(settings);
     await untilStopped();
     await agent.stop();
     return 0;

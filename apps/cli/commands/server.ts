@@ -1,5 +1,3 @@
-import { startServer } from "../../server/program.ts";
-import { simulateHosts } from "../../server/simulation.ts";
 import type { Command } from "../command.ts";
 import { serverFlags, serverSettings } from "../server-flags.ts";
 import { untilStopped } from "../until-stopped.ts";
@@ -13,11 +11,16 @@ export const serverCommand: Command = {
   notes:
     "Hosts join with 'pileus agent'. The admin password of a new cloud is taken from PILEUS_ADMIN_PASSWORD, or generated\nand written to clouds.yaml in the state folder. PILEUS_DATABASE may hold the database URL instead of --database.",
   async run(args) {
-    const server = await startServer(serverSettings(args, process.env));
+    const settings = serverSettings(args, process.env);
     const hosts = args.count("simulate", 1);
+    // After the arguments have been checked: the services take a while to load.
+    const { startServer } = await import("../../server/program.ts");
+    const { simulateHosts } = await import("../../server/simulation.ts");
+    const stopped = untilStopped();
+    const server = await startServer(settings);
     const simulation = hosts === null ? null : await simulateHosts(server, hosts, server.heartbeatMs);
     process.stdout.write(`Pileus listens on ${server.address}\n`);
-    await untilStopped();
+    await stopped;
     await simulation?.close();
     await server.stop();
     return 0;

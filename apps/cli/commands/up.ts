@@ -18,7 +18,7 @@ export const upCommand: Command = {
     simulate: {
       type: "string",
       value: "N",
-      help: "N simulated hosts instead: no packages, no root, starts in a second.",
+      help: "N simulated hosts instead: no packages, no root.",
     },
     "no-install": { type: "boolean", help: "Do not install missing Debian packages; simulate what needs them." },
     "stop-workloads": { type: "boolean", help: "Also stop the guests when this command ends." },
