@@ -14,7 +14,16 @@ export class ChannelHub {
     return () => void set.delete(listener);
   }
 
+  /** Never throws: what a listener throws is a fault of the program and surfaces as such, outside of whoever publishes. */
   publish(channel: string, payload: string): void {
-    for (const listener of this.#listeners.get(channel) ?? []) listener(payload);
+    for (const listener of this.#listeners.get(channel) ?? []) {
+      try {
+        listener(payload);
+      } catch (error) {
+        setImmediate(() => {
+          throw error;
+        });
+      }
+    }
   }
 }

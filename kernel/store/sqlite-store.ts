@@ -77,7 +77,6 @@ export class SqliteStore implements Store {
   async #commitGroup(group: Job[]): Promise<void> {
     const settled: (() => void)[] = [];
     const notices: [string, string][] = [];
-    const done: Job[] = [];
     try {
       this.#writer.exec("BEGIN IMMEDIATE");
       for (const job of group) {
@@ -87,7 +86,6 @@ export class SqliteStore implements Store {
           const value = await job.run(this.#transaction(notified));
           this.#writer.exec("RELEASE job");
           notices.push(...notified.values());
-          done.push(job);
           settled.push(() => job.resolve(value));
         } catch (error) {
           this.#writer.exec("ROLLBACK TO job");
