@@ -25,6 +25,8 @@ export interface ComputeEnvironment {
   image: Call["image"];
   /** How often the guest booted, by its console log. */
   boots(consoleLog: string): number;
+  /** Ends the guest's process on that host as `kill -9` would. */
+  crash(host: string, serverId: string): Promise<void>;
   /** Everything of ours that exists on any host, in words: processes, disks, cards, listeners. Empty on a clean slate. */
   leftovers(): Promise<string[]>;
   /** Most that any single wait may take; generous, since nothing waits longer than it must. */

@@ -174,6 +174,22 @@ const otherLiveCases: readonly ComputeCase[] = [
     },
   },
   {
+    name: "live migration: a guest that dies right after the hand-over has arrived all the same",
+    ability: "liveMigration",
+    storage: "shared",
+    async run(c) {
+      const { spec, target, mode } = await prepared(c, "shared");
+      await live(c.a.driver).migrateOut(spec.serverId, { target, mode, ...QUICK }, c.call());
+      await c.env.crash(c.b.name, spec.serverId);
+      for (let i = 0; i < 2; i += 1) {
+        assert.equal((await live(c.b.driver).finishIncoming(spec, { paused: false }, c.call())).power, "crashed");
+      }
+      await rejectsWith(live(c.b.driver).abandonIncoming(spec.serverId, c.call()), "conflict", "compute.guest_running");
+      await c.a.driver.ensureAbsent(spec.serverId, { disks: true }, c.call());
+      assert.equal((await c.b.driver.ensure(spec, "running", c.call())).power, "running");
+    },
+  },
+  {
     name: "live migration: a destination that is abandoned under way leaves the guest at its source",
     ability: "liveMigration",
     storage: "local",

@@ -1,8 +1,11 @@
+import assert from "node:assert/strict";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { systemClock } from "../../../../kernel/clock/clock.ts";
 import { computeDriverConformance } from "../../../conformance/compute-driver-conformance.ts";
 import { runCommand } from "../../../process/run-command.ts";
+import { killForCertain } from "./guest-process.ts";
 import { Lab, whyNoHosts } from "./testing/lab.ts";
 
 const skip = await whyNoHosts();
@@ -38,6 +41,9 @@ else {
       },
       image,
       boots: (log) => log.match(/BOOT-OK/g)?.length ?? 0,
+      async crash(name, serverId) {
+        await killForCertain((await lab.pid(name, serverId)) ?? assert.fail("no process"), systemClock);
+      },
       leftovers: () => leftovers(lab, hosts),
       limitMs: 90_000,
       async dispose() {

@@ -71,24 +71,45 @@ export async function prepareIncoming(
   });
 }
 
-/** Lets the guest that has arrived run (or stay paused) and closes what was opened for it. */
+/**
+ * Lets the guest that has arrived run (or stay paused) and closes what was opened for it. Who calls this knows that the
+ * source has handed over: a guest that has died since lives here all the same, crashed, for nowhere else will it ever run.
+ */
 export async function finishIncoming(host: Host, spec: GuestSpec, paused: boolean, call: Call): Promise<GuestFacts> {
   const guest = await host.guest(spec.serverId);
   return guest.exclusive(async () => {
-    if (guest.record.incoming === null) return guest.facts();
-    const qmp = await guest.qmp();
-    await arrival(host, qmp, call);
-    await guest.update({ incoming: { ...guest.record.incoming, received: true } });
-    const { status } = await qmp.execute<{ status: string }>("query-status");
-    if (status === "paused" && !paused) await qmp.execute("cont");
-    if (status === "running" && paused) await qmp.execute("stop");
-    if (guest.record.incoming.mode === "mirror") await closeDiskServer(qmp);
-    await qmp.execute("announce-self", { initial: 50, max: 550, rounds: 5, step: 50 });
+    const { incoming } = guest.record;
+    if (incoming === null) return guest.facts();
+    const alive = await takeOver(host, guest, { mode: incoming.mode, paused }, call).then(
+      () => true,
+      async (error: unknown) => {
+        if (await guest.isAlive()) throw error;
+        return false;
+      },
+    );
     await guest.adopt(spec);
     await claimDisk(host.files, guest.id, spec.rootDisk.storage, host.options.host);
-    await guest.update({ incoming: null, intent: paused ? "paused" : "running" });
+    const gone = alive ? {} : { started: null };
+    await guest.update({ incoming: null, intent: paused ? "paused" : "running", ...gone });
     return guest.facts();
   });
+}
+
+async function takeOver(
+  host: Host,
+  guest: Guest,
+  wanted: { mode: MigrationMode; paused: boolean },
+  call: Call,
+): Promise<void> {
+  const { mode, paused } = wanted;
+  const qmp = await guest.qmp();
+  await arrival(host, qmp, call);
+  await guest.update({ incoming: { mode, target: guest.record.incoming?.target ?? null, received: true } });
+  const { status } = await qmp.execute<{ status: string }>("query-status");
+  if (status === "paused" && !paused) await qmp.execute("cont");
+  if (status === "running" && paused) await qmp.execute("stop");
+  if (mode === "mirror") await closeDiskServer(qmp);
+  await qmp.execute("announce-self", { initial: 50, max: 550, rounds: 5, step: 50 });
 }
 
 /** Removes a guest that never got control. Throws `compute.guest_running` when it may have. */

@@ -30,6 +30,7 @@ computeDriverConformance({
         throw new Error("simulated guests need no image file");
       },
       boots: (log) => log.match(/^Booting /gm)?.length ?? 0,
+      crash: async (host, serverId) => world.crashGuest(host, serverId),
       leftovers: async () => {
         const left = world.leftovers();
         const things = [...left.guests, ...left.disks, ...left.ports, ...left.listeners];

@@ -94,11 +94,13 @@ export function simLiveMigration(acts: SimActs): LiveMigration {
     finishIncoming: (spec, { paused }, call) =>
       acts.act("compute.finishIncoming", call.signal, () => {
         const guest = acts.guest(spec.serverId);
-        if (!guest.active) {
+        const arrived = guest.incoming === undefined && guest.power !== "moved";
+        if (!arrived) {
           throw new CloudError("conflict", "compute.guest_not_running", `Server ${spec.serverId} has not arrived.`);
         }
         guest.spec = spec;
-        world.setPower(host, guest, paused ? "paused" : "running");
+        // One that has died since its arrival lives here all the same.
+        if (guest.active) world.setPower(host, guest, paused ? "paused" : "running");
         return guest.facts();
       }),
     abandonIncoming: (serverId, call) => acts.act("compute.abandonIncoming", call.signal, () => abandon(serverId)),
