@@ -144,6 +144,20 @@ export const coreCases: readonly ComputeCase[] = [
     },
   },
   {
+    name: "a shared disk goes with its owner only, unless the server itself goes",
+    storage: "shared",
+    async run(c) {
+      const spec = c.spec({ storage: "shared" });
+      await c.a.driver.ensure(spec, "stopped", c.call());
+      await c.a.driver.ensureAbsent(spec.serverId, { disks: false }, c.call());
+      await c.b.driver.ensureAbsent(spec.serverId, { disks: true }, c.call());
+      assert.equal((await c.env.leftovers()).length, 1);
+      const last = { disks: true, evenIfOwnedElsewhere: true };
+      for (let i = 0; i < 2; i += 1) await c.b.driver.ensureAbsent(spec.serverId, last, c.call());
+      assert.deepEqual(await c.env.leftovers(), []);
+    },
+  },
+  {
     name: "list and inspect agree",
     async run(c) {
       const specs = [c.spec(), c.spec(), c.spec()];

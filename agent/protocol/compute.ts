@@ -137,8 +137,19 @@ export const computeVerbs = {
     }),
     GuestFacts,
   ),
-  /** Stops the guest, removes process, cards and (with `disks`) its disks. Fine when nothing is there. */
-  "compute.ensureAbsent": verb(Type.Object({ serverId: Uuid, disks: Type.Boolean() }), Nothing),
+  /**
+   * Stops the guest, removes process, cards and (with `disks`) its disks. Fine when nothing is there. A shared disk stays
+   * unless this host owns it, which the host does where the guest was last made to be; `evenIfOwnedElsewhere` removes it all
+   * the same: for a server that is being deleted, once its guest is absent everywhere.
+   */
+  "compute.ensureAbsent": verb(
+    Type.Object({
+      serverId: Uuid,
+      disks: Type.Boolean(),
+      evenIfOwnedElsewhere: Type.Optional(Type.Boolean()),
+    }),
+    Nothing,
+  ),
   /** Power actions on an existing guest; each is fine when it is already so. `graceMs` 0 means at once. */
   "compute.ensureStopped": verb(Type.Object({ serverId: Uuid, graceMs: Type.Integer() }), GuestFacts),
   "compute.ensurePaused": verb(One, GuestFacts),

@@ -42,7 +42,7 @@ export function computeHandlers(driver: ComputeDriver, consoles: Consoles): Comp
     "compute.probe": () => driver.probe(),
     "compute.inspect": async ({ serverId }) => ({ guest: (await driver.inspect(serverId)) ?? null }),
     "compute.ensure": ({ spec, power }, call) => driver.ensure(spec, power, call),
-    "compute.ensureAbsent": ({ serverId, disks }, call) => nothing(driver.ensureAbsent(serverId, { disks }, call)),
+    "compute.ensureAbsent": ({ serverId, ...options }, call) => nothing(driver.ensureAbsent(serverId, options, call)),
     "compute.ensureStopped": ({ serverId, graceMs }, call) => driver.ensureStopped(serverId, { graceMs }, call),
     "compute.ensurePaused": ({ serverId }, call) => driver.ensurePaused(serverId, call),
     "compute.ensureUnpaused": ({ serverId }, call) => driver.ensureUnpaused(serverId, call),

@@ -18,7 +18,7 @@ export interface ComputeDriver {
   list(): AsyncIterable<GuestFacts>;
   inspect(serverId: string): Promise<GuestFacts | undefined>;
   ensure(spec: GuestSpec, power: "running" | "stopped" | "paused", call: Call): Promise<GuestFacts>;
-  ensureAbsent(serverId: string, options: { disks: boolean }, call: Call): Promise<void>;
+  ensureAbsent(serverId: string, options: RemoveOptions, call: Call): Promise<void>;
   ensureStopped(serverId: string, options: { graceMs: number }, call: Call): Promise<GuestFacts>;
   ensurePaused(serverId: string, call: Call): Promise<GuestFacts>;
   ensureUnpaused(serverId: string, call: Call): Promise<GuestFacts>;
@@ -34,6 +34,16 @@ export interface ComputeDriver {
   readonly liveMigration?: LiveMigration;
   readonly fencing?: Fencing;
   readonly events?: GuestEvents;
+}
+
+export interface RemoveOptions {
+  /** With local disks, and with a shared one that this host owns: the host where the guest was last made to be. */
+  disks: boolean;
+  /**
+   * Removes a shared disk whichever host owns it. Only for a server that is itself being deleted, once its guest is known to
+   * be absent from every host.
+   */
+  evenIfOwnedElsewhere?: boolean;
 }
 
 export interface GuestNetworking {

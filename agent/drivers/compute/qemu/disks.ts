@@ -85,12 +85,25 @@ export async function claimDisk(files: HostFiles, serverId: string, storage: Dis
   if (storage === "shared") await writeAtomically(ownerFile(files, serverId), host);
 }
 
-/** Removes the guest's disks from this host's storage, and from the shared store when they belong to `owner` (null: never). */
-export async function removeDisks(files: HostFiles, serverId: string, owner: string | null): Promise<void> {
+/** Removes the guest's disks from this host's storage, and from the shared store when that is permitted. */
+export async function removeDisks(
+  files: HostFiles,
+  serverId: string,
+  shared: { ownedBy: string } | "always" | "never",
+): Promise<void> {
   await rm(files.instanceDir(serverId, "local"), { recursive: true, force: true });
-  if (!files.hasSharedDir || owner === null) return;
-  const noted = await readFile(ownerFile(files, serverId), "utf8").catch(() => owner);
-  if (noted === owner) await rm(files.instanceDir(serverId, "shared"), { recursive: true, force: true });
+  if (!files.hasSharedDir || shared === "never") return;
+  if (shared !== "always" && !(await mayBeOwnedBy(files, serverId, shared.ownedBy))) return;
+  await rm(files.instanceDir(serverId, "shared"), { recursive: true, force: true });
+}
+
+/** A disk that nobody has claimed was never used by a guest. A store that does not answer may hold another's claim. */
+async function mayBeOwnedBy(files: HostFiles, serverId: string, host: string): Promise<boolean> {
+  const noted = await readFile(ownerFile(files, serverId), "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return host;
+    throw error;
+  });
+  return noted === host;
 }
 
 const ownerFile = (files: HostFiles, serverId: string): string => join(files.instanceDir(serverId, "shared"), "owner");

@@ -66,8 +66,8 @@ class QemuDriver implements ComputeDriver {
     return ensureGuest(this.#host, spec, power, call);
   }
 
-  ensureAbsent(serverId: string, { disks }: { disks: boolean }) {
-    return ensureGuestAbsent(this.#host, serverId, disks);
+  ensureAbsent(...[serverId, options]: Parameters<ComputeDriver["ensureAbsent"]>) {
+    return ensureGuestAbsent(this.#host, serverId, options);
   }
 
   ensureStopped(serverId: string, { graceMs }: { graceMs: number }, call: Call) {

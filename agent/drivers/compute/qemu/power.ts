@@ -2,6 +2,7 @@ import { rm } from "node:fs/promises";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import type { GuestFacts, GuestSpec, Nic } from "../../../protocol/compute.ts";
 import type { Call } from "../../../runtime/call.ts";
+import type { RemoveOptions } from "../driver.ts";
 import { bringCards } from "./cards.ts";
 import { ensureDiskNotServed } from "./cold-migration.ts";
 import { claimDisk, ensureRootDisk, removeDisks } from "./disks.ts";
@@ -76,11 +77,12 @@ export async function reboot(
 }
 
 /** Removes the guest from this host. A disk that the guest took along to another host is not touched. */
-export async function ensureGuestAbsent(host: Host, serverId: string, disks: boolean): Promise<void> {
+export async function ensureGuestAbsent(host: Host, serverId: string, options: RemoveOptions): Promise<void> {
   const guest = await host.guest(serverId);
   await guest.exclusive(async () => {
     const elsewhere = (await guest.load()) && (await removeKnown(host, guest)) === "elsewhere";
-    if (disks) await removeDisks(host.files, serverId, elsewhere ? null : host.options.host);
+    const shared = options.evenIfOwnedElsewhere ? "always" : elsewhere ? "never" : { ownedBy: host.options.host };
+    if (options.disks) await removeDisks(host.files, serverId, shared);
     await rm(guest.files.dir, { recursive: true, force: true });
     guest.forget();
   });

@@ -9,6 +9,7 @@ import type {
   GuestEvents,
   GuestNetworking,
   LiveMigration,
+  RemoveOptions,
   SeenByGuest,
 } from "../driver.ts";
 import type { SimActs } from "./sim-acts.ts";
@@ -109,18 +110,21 @@ class SimComputeDriver implements ComputeDriver, SimActs {
       guest.spec = spec;
       guest.nics = spec.nics;
       guest.incoming = undefined;
+      this.world.claimDisk(this.host, guest);
       this.#bring(guest, power);
       return guest.facts();
     });
   }
 
-  ensureAbsent(serverId: string, options: { disks: boolean }, call: Call): Promise<void> {
+  ensureAbsent(serverId: string, options: RemoveOptions, call: Call): Promise<void> {
     return this.act("compute.ensureAbsent", call.signal, () => {
       const guest = this.host.guests.get(serverId);
+      const elsewhere = guest?.power === "moved" || guest?.incoming !== undefined;
       if (guest) this.#turnOff(guest);
       this.host.guests.delete(serverId);
       this.host.served.delete(serverId);
-      if (options.disks) this.world.removeDisks(this.host, serverId);
+      const shared = options.evenIfOwnedElsewhere ? "always" : elsewhere ? "never" : "owned";
+      if (options.disks) this.world.removeDisks(this.host, serverId, shared);
     });
   }
 

@@ -25,6 +25,8 @@ export interface SimDisk {
   sizeGiB: number;
   readonly imageId: string;
   readonly ticker: SimTicker;
+  /** Of a shared disk: the host where the guest was last made to be. Only it removes the disk. */
+  owner: string | null;
 }
 
 /** A live migration as the two guests of it see it. */

@@ -99,6 +99,7 @@ export function simLiveMigration(acts: SimActs): LiveMigration {
           throw new CloudError("conflict", "compute.guest_not_running", `Server ${spec.serverId} has not arrived.`);
         }
         guest.spec = spec;
+        world.claimDisk(host, guest);
         // One that has died since its arrival lives here all the same.
         if (guest.active) world.setPower(host, guest, paused ? "paused" : "running");
         return guest.facts();

@@ -174,7 +174,7 @@ test("a guest that runs twice and a disk removed under its guest are told", asyn
   await t.a.ensure(spec, "running", call());
   await t.b.ensure(spec, "running", call());
   assert.match(t.world.violations[0] ?? "", /runs on a and on b/);
-  await t.a.ensureAbsent(spec.serverId, { disks: true }, call());
+  await t.a.ensureAbsent(spec.serverId, { disks: true, evenIfOwnedElsewhere: true }, call());
   assert.match(t.world.violations[1] ?? "", /removed the shared disk/);
 });
 

@@ -204,10 +204,19 @@ export class SimWorld {
     this.#putDisk(host, spec, from.ticker.at(this.clock.now()));
   }
 
-  /** Removes the server's disks from everything that this host sees. */
-  removeDisks(host: SimHost, serverId: string): void {
+  /** The guest was made to be on this host: what happens to a shared disk is the host's to decide now. */
+  claimDisk(host: SimHost, guest: SimGuest): void {
+    const disk = this.diskOf(host, guest);
+    if (disk) disk.owner = host.name;
+  }
+
+  /** Removes the server's disks from this host, and from the shared store when that is permitted. */
+  removeDisks(host: SimHost, serverId: string, shared: "owned" | "always" | "never"): void {
     host.disks.delete(serverId);
-    if (host.sharedStorage === null || !this.disks(host, "shared").delete(serverId)) return;
+    if (host.sharedStorage === null || shared === "never") return;
+    const owner = this.disks(host, "shared").get(serverId)?.owner ?? host.name;
+    if (shared === "owned" && owner !== host.name) return;
+    if (!this.disks(host, "shared").delete(serverId)) return;
     const user = this.#runsOn.get(serverId);
     if (user) this.violations.push(`${host.name} removed the shared disk of ${serverId}, which runs on ${user.name}`);
   }
@@ -215,7 +224,7 @@ export class SimWorld {
   #putDisk(host: SimHost, spec: GuestSpec, ticks: number): SimDisk {
     const { serverId, rootDisk } = spec;
     const { sizeGiB, image } = rootDisk;
-    const disk = { serverId, sizeGiB, imageId: image.imageId, ticker: new SimTicker(ticks) };
+    const disk = { serverId, sizeGiB, imageId: image.imageId, ticker: new SimTicker(ticks), owner: null };
     this.disks(host, rootDisk.storage).set(serverId, disk);
     return disk;
   }
