@@ -88,7 +88,7 @@ test("what only tests use is imported by tests only", () => {
     "testing code in the program",
     findings((file, _, target) =>
       !file.forTests &&
-      !file.path.startsWith("bench/") &&
+      !/^(bench|scripts)\//.test(file.path) &&
       /\/testing[./]|\/conformance\/|\.test\.ts$/.test(target) &&
       !file.path.startsWith("agent/conformance/")
         ? `imports ${target}, which is for tests`

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { type RunningProgram, runProgram } from "../support/running-program.ts";
+import { type RunningProgram, runProgram } from "../../apps/server/testing/running-program.ts";
 import { CloudClient } from "./support/cloud-client.ts";
 import { invitePeople, type People, type Persona } from "./support/personas.ts";
 import { plausible, type WalkedEndpoint, walkedEndpoints } from "./support/walked-endpoints.ts";

@@ -1,10 +1,10 @@
+import type { RunningProgram } from "../../../apps/server/testing/running-program.ts";
+import { ADMIN_PASSWORD } from "../../../apps/server/testing/running-program.ts";
 import { systemClock } from "../../../kernel/clock/clock.ts";
 import { createHttpServer } from "../../../kernel/http/server.ts";
 import { systemIds } from "../../../kernel/ids/ids.ts";
 import type { Credentials } from "../../../kernel/policy/credentials.ts";
 import { createIdentityService } from "../../../services/identity/service.ts";
-import type { RunningProgram } from "../../support/running-program.ts";
-import { ADMIN_PASSWORD } from "../../support/running-program.ts";
 import type { CloudClient } from "./cloud-client.ts";
 
 /** Somebody with a valid token. */

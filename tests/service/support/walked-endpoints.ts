@@ -102,7 +102,7 @@ function withOwner({ face, route }: WalkedEndpoint, body: unknown, owner: string
     return body;
   if (face.name === "image") return { ...body, owner };
   if (face.name !== "network") return body;
-  const [[key, value] = ["", {}]]: [string, object][] = Object.entries(body);
+  const [[key, value] = ["", {}]]: [string, object][] = Object.entries(body as Record<string, object>);
   return { [key]: { ...value, project_id: owner } };
 }
 

@@ -1,11 +1,11 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type ServerProgram, startServer } from "../../apps/server/program.ts";
-import type { ServerSettings } from "../../apps/server/settings.ts";
-import { type Simulation, simulateHosts } from "../../apps/server/simulation.ts";
-import { defaultFleetSettings } from "../../kernel/fleet/settings.ts";
-import { defaultComputeSettings } from "../../services/compute/settings.ts";
+import { defaultFleetSettings } from "../../../kernel/fleet/settings.ts";
+import { defaultComputeSettings } from "../../../services/compute/settings.ts";
+import { type ServerProgram, startServer } from "../program.ts";
+import type { ServerSettings } from "../settings.ts";
+import { type Simulation, simulateHosts } from "../simulation.ts";
 
 export const ADMIN_PASSWORD = "admin-password";
 
