@@ -244,9 +244,36 @@ export const coreCases: readonly ComputeCase[] = [
     ability: "fencing",
     async run(c) {
       const spec = await c.running(c.a);
+      const neighbour = await c.running(c.a);
       for (let i = 0; i < 2; i += 1) await c.b.driver.fencing?.fence(c.a.name, spec.serverId, c.call());
       const power = await c.powerOf(c.a, spec);
       assert.ok(power === undefined || power === "stopped" || power === "crashed", `power is ${power}`);
+      await c.expectPower(c.a, neighbour, "running");
+    },
+  },
+  {
+    name: "fencing: the fenced host launches the guest again only for a newer holder, or after its removal",
+    ability: "fencing",
+    async run(c) {
+      const spec = await c.running(c.a);
+      const fence = async (epoch: number) => {
+        await c.b.driver.fencing?.fence(c.a.name, spec.serverId, { ...c.call(), epoch });
+      };
+      const start = (epoch: number) => c.a.driver.ensure(spec, "running", { ...c.call(), epoch });
+      await fence(7);
+      await c.a.restart();
+      await rejectsWith(start(7), "conflict", "compute.fenced");
+      const options = { type: "hard", graceMs: 0 } as const;
+      const reboot = c.a.driver.reboot(spec.serverId, options, { ...c.call("reboot"), epoch: 6 });
+      await rejectsWith(reboot, "conflict", "compute.fenced");
+      if (c.a.driver.liveMigration) {
+        const incoming = c.a.driver.liveMigration.prepareIncoming(spec, "mirror", { ...c.call(), epoch: 7 });
+        await rejectsWith(incoming, "conflict", "compute.fenced");
+      }
+      assert.equal((await start(8)).power, "running");
+      await fence(9);
+      await c.a.driver.ensureAbsent(spec.serverId, { disks: true }, { ...c.call(), epoch: 9 });
+      assert.equal((await start(9)).power, "running");
     },
   },
 ];

@@ -219,7 +219,11 @@ export const computeVerbs = {
   /** Destination: removes a guest that never received control, with its disk unless shared. Refuses (`compute.guest_running`) when the guest runs here. */
   "compute.abandonIncoming": verb(Type.Object({ serverId: Uuid }), Nothing),
 
-  /** Makes sure that nothing of `host` runs any more; run by another host's agent. Throws `compute.fencing_unsupported`. */
+  /**
+   * Makes sure that the guest of `serverId` does not run on `host`; run by another host's agent. Guests beside it go on.
+   * `host` refuses to launch it again (`compute.fenced`) until a command of a newer epoch or `compute.ensureAbsent`. Throws
+   * `compute.fencing_unsupported`.
+   */
   "compute.fence": verb(Type.Object({ host: HostName, serverId: Uuid }), Nothing),
 } as const;
 

@@ -82,7 +82,10 @@ export interface MigrateOutOptions {
   postCopy: boolean;
 }
 
-/** Kills another host's guests for certain, so that they can be started elsewhere. */
+/**
+ * Kills one guest of another host for certain, so that it can be started elsewhere. The guests beside it go on. That host
+ * launches the guest again (else `compute.fenced`) only for a command of a newer epoch, or after it was told `ensureAbsent`.
+ */
 export interface Fencing {
   fence(host: string, serverId: string, call: Call): Promise<void>;
 }

@@ -17,9 +17,10 @@ export async function commandLine(pid: number): Promise<string[]> {
   return text.split("\0").filter((part) => part !== "");
 }
 
-export async function isQemu(pid: number): Promise<boolean> {
-  const [program = ""] = await commandLine(pid);
-  return basename(program).startsWith("qemu-");
+/** Whether the process is a QEMU program that works for this server: its id is in the paths that it was given. */
+export async function isQemuOf(serverId: string, pid: number): Promise<boolean> {
+  const [program = "", ...args] = await commandLine(pid);
+  return basename(program).startsWith("qemu-") && args.some((arg) => arg.includes(serverId));
 }
 
 /** Kills the process and returns when it is gone for certain. Throws `compute.process_immortal` when it is not. */

@@ -8,7 +8,9 @@ import { insideNetns } from "../network/ip-command.ts";
 import { commandLine, QEMU } from "./command-line.ts";
 import { writeConfigDrive } from "./config-drive.ts";
 import { bootFiles } from "./disks.ts";
+import { requireNotFenced } from "./fence-marker.ts";
 import type { Guest } from "./guest.ts";
+import { killForCertain } from "./guest-process.ts";
 import type { Host } from "./host.ts";
 
 /** A kernel does not fit into less and then restarts in a loop without a word. */
@@ -46,6 +48,7 @@ export async function launch(
     const plan = { ...options, spec, files, boot, accelerator, network: settings.network };
     await guest.release();
     await runCommand(...insideNetns(host.netns, QEMU, commandLine(plan)));
+    await endIfFenced(host, guest, call);
     await guest.update({ started: { vcpus: spec.vcpus, ramMiB: spec.ramMiB } });
     await guest.qmp();
   } catch (error) {
@@ -53,6 +56,17 @@ export async function launch(
     throw error;
   }
   if (giveBack) host.inBackground("watching a boot", whenBooted(host, guest, consoleBefore).finally(giveBack));
+}
+
+/** A fence that came while the process was being started has not seen it. */
+async function endIfFenced(host: Host, guest: Guest, call: Call): Promise<void> {
+  try {
+    await requireNotFenced(host.options.stateDir, guest.id, call.epoch);
+  } catch (error) {
+    const pid = await guest.pid();
+    if (pid !== null) await killForCertain(pid, host.options.clock);
+    throw error;
+  }
 }
 
 /** Resolves when the guest's console says so, the guest is gone, or it has had its time. */

@@ -5,6 +5,7 @@ import type { Call } from "../../../runtime/call.ts";
 import { type DiskAddress, diskUri, socketAddress } from "./disk-uri.ts";
 import { claimDisk, ensureRootDisk, exists } from "./disks.ts";
 import { hostFacts } from "./facts.ts";
+import { requireNotFenced } from "./fence-marker.ts";
 import { withFreePort } from "./free-port.ts";
 import type { Guest } from "./guest.ts";
 import type { Host } from "./host.ts";
@@ -56,6 +57,7 @@ export async function prepareIncoming(
 ): Promise<IncomingTarget> {
   const guest = await host.guest(spec.serverId);
   return guest.exclusive(async () => {
+    await requireNotFenced(host.options.stateDir, guest.id, call.epoch);
     if (await guest.load()) {
       const known = guest.record.incoming?.target;
       const power = await guest.power();

@@ -6,6 +6,7 @@ import type { RemoveOptions } from "../driver.ts";
 import { bringCards } from "./cards.ts";
 import { ensureDiskNotServed } from "./cold-migration.ts";
 import { claimDisk, ensureRootDisk, removeDisks } from "./disks.ts";
+import { liftFence, requireNotFenced } from "./fence-marker.ts";
 import type { Guest } from "./guest.ts";
 import type { Host } from "./host.ts";
 import { checkSpec, launch } from "./launch.ts";
@@ -41,6 +42,7 @@ export async function ensureGuest(host: Host, spec: GuestSpec, power: WantedPowe
 
 /** Starts a process for the guest, in place of what is left of an earlier one. */
 export async function start(host: Host, guest: Guest, power: "running" | "paused", call: Call): Promise<void> {
+  await requireNotFenced(host.options.stateDir, guest.id, call.epoch);
   await endProcess(host, guest);
   await ensureDiskNotServed(host, guest);
   const rootDisk = await ensureRootDisk(host.files, guest.spec, call);
@@ -85,6 +87,7 @@ export async function ensureGuestAbsent(host: Host, serverId: string, options: R
     if (options.disks) await removeDisks(host.files, serverId, shared);
     await rm(guest.files.dir, { recursive: true, force: true });
     guest.forget();
+    await liftFence(host.options.stateDir, serverId);
   });
 }
 

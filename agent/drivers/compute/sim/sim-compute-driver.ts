@@ -14,7 +14,7 @@ import type {
 } from "../driver.ts";
 import type { SimActs } from "./sim-acts.ts";
 import { simColdMigration } from "./sim-cold-migration.ts";
-import { SimGuest, type SimHost } from "./sim-host.ts";
+import { requireNotFenced, SimGuest, type SimHost } from "./sim-host.ts";
 import { simLiveMigration } from "./sim-live-migration.ts";
 import { SimSerialLine } from "./sim-serial-line.ts";
 import type { SimWorld } from "./sim-world.ts";
@@ -66,7 +66,7 @@ class SimComputeDriver implements ComputeDriver, SimActs {
     };
     this.fencing = {
       fence: (hostName, serverId, call) =>
-        this.act("compute.fence", call.signal, () => this.#fence(hostName, serverId)),
+        this.act("compute.fence", call.signal, () => this.#fence(hostName, serverId, call.epoch)),
     };
     this.events = {
       subscribe: (listener) => {
@@ -104,6 +104,7 @@ class SimComputeDriver implements ComputeDriver, SimActs {
     return this.act("compute.ensure", call.signal, () => {
       const found = this.host.guests.get(spec.serverId);
       if (found) requireSettled(found);
+      if (power !== "stopped" && !found?.active) requireNotFenced(this.host, spec.serverId, call.epoch);
       this.world.ensureDisk(this.host, spec);
       const guest = found ?? new SimGuest(spec);
       this.host.guests.set(spec.serverId, guest);
@@ -123,6 +124,7 @@ class SimComputeDriver implements ComputeDriver, SimActs {
       if (guest) this.#turnOff(guest);
       this.host.guests.delete(serverId);
       this.host.served.delete(serverId);
+      this.host.fenced.delete(serverId);
       const shared = options.evenIfOwnedElsewhere ? "always" : elsewhere ? "never" : "owned";
       if (options.disks) this.world.removeDisks(this.host, serverId, shared);
     });
@@ -152,6 +154,7 @@ class SimComputeDriver implements ComputeDriver, SimActs {
       if (guest.rebootKeys.includes(call.key)) return guest.facts();
       requireSettled(guest);
       if (options.type === "soft") requireActive(guest);
+      requireNotFenced(this.host, serverId, call.epoch);
       guest.rebootKeys.push(call.key);
       if (guest.rebootKeys.length > REBOOT_MEMORY) guest.rebootKeys.shift();
       this.#turnOff(guest);
@@ -236,9 +239,12 @@ class SimComputeDriver implements ComputeDriver, SimActs {
     });
   }
 
-  #fence(hostName: string, serverId: string): void {
+  #fence(hostName: string, serverId: string, epoch: number): void {
     const target = this.world.host(hostName);
-    if (!target) throw new CloudError("unavailable", "compute.fencing_failed", `Host ${hostName} cannot be reached.`);
+    if (!target || target === this.host) {
+      throw new CloudError("invalid", "compute.fencing_unsupported", `Host ${hostName} cannot be fenced from here.`);
+    }
+    target.fenced.set(serverId, Math.max(epoch, target.fenced.get(serverId) ?? epoch));
     const guest = target.guests.get(serverId);
     if (guest?.active || guest?.power === "incoming") this.world.setPower(target, guest, "crashed");
   }

@@ -1,3 +1,4 @@
+import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import type {
   GuestFacts,
   GuestPower,
@@ -66,6 +67,8 @@ export class SimHost {
   readonly disks = new Map<string, SimDisk>();
   /** Servers whose disks are served to other hosts. */
   readonly served = new Set<string>();
+  /** Servers that were fenced off this host, with the epoch of who did it. */
+  readonly fenced = new Map<string, number>();
   readonly listeners = new Set<(event: GuestEvent) => void>();
 
   /** `ordinal`: how many hosts the world had before. */
@@ -80,6 +83,14 @@ export class SimHost {
     const last = ordinal + 1;
     this.address = `198.${18 + ((last >> 16) & 1)}.${(last >> 8) & 255}.${last & 255}`;
   }
+}
+
+/** Throws `compute.fenced` for a command that is no newer than the fence; a newer one lifts it. */
+export function requireNotFenced(host: SimHost, serverId: string, epoch: number): void {
+  if (epoch <= (host.fenced.get(serverId) ?? Number.NEGATIVE_INFINITY)) {
+    throw new CloudError("conflict", "compute.fenced", `Server ${serverId} was fenced off this host.`);
+  }
+  host.fenced.delete(serverId);
 }
 
 export class SimGuest {

@@ -4,7 +4,7 @@ import type { Call } from "../../../runtime/call.ts";
 import { orAborted } from "../../../sim/sim-faults.ts";
 import type { LiveMigration, MigrateOutOptions } from "../driver.ts";
 import type { SimActs } from "./sim-acts.ts";
-import { SimGuest, type SimHost } from "./sim-host.ts";
+import { requireNotFenced, SimGuest, type SimHost } from "./sim-host.ts";
 import { SimMigration } from "./sim-migration.ts";
 
 export function simLiveMigration(acts: SimActs): LiveMigration {
@@ -80,6 +80,7 @@ export function simLiveMigration(acts: SimActs): LiveMigration {
       acts.act("compute.checkDestination", call.signal, () => check(spec, options)),
     prepareIncoming: (spec, mode, call) =>
       acts.act("compute.prepareIncoming", call.signal, () => {
+        requireNotFenced(host, spec.serverId, call.epoch);
         const { memoryUri, diskUri } = prepare(spec, mode);
         return { memoryUri, diskUri };
       }),
