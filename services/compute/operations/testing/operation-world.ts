@@ -23,6 +23,8 @@ export const HOSTS = ["a", "b", "c"] as const;
 /** Turns of the event loop without anything to do for an agent after which only time can help. */
 const CALM_TURNS = { sqlite: 60, postgres: 1500 } as const;
 const MAX_ROUNDS = 2000;
+/** Short enough for every host to be heard and written down in time. */
+const PART_MS = 10_000;
 
 /** Three simulated hosts with a shared store, their agents, and the server's side in between: everything is real but the hypervisor. */
 export class OperationWorld implements FaultWorld {
@@ -148,8 +150,7 @@ export class OperationWorld implements FaultWorld {
       }
       const next = Math.min(...live.map((row) => row.run_at ?? Number.POSITIVE_INFINITY));
       if (!Number.isFinite(next)) throw new Error(`nothing would wake ${live.map((row) => row.name).join(", ")}`);
-      this.tools.clock.advance(Math.max(0, next - this.tools.clock.now()));
-      await this.agents.settle();
+      await this.pass(Math.max(0, next - this.tools.clock.now()));
     }
     const live = await this.live();
     throw new Error(`no end: ${live.map((row) => `${row.name} in ${row.step}: ${row.trouble}`).join("; ")}`);
@@ -167,11 +168,10 @@ export class OperationWorld implements FaultWorld {
 
   /** Lets time pass in small parts, so that heartbeats are sent and written. */
   async pass(ms: number): Promise<void> {
-    for (let left = ms; left > 0; left -= 1000) {
-      this.tools.clock.advance(Math.min(1000, left));
-      await setImmediate();
+    for (let left = ms; left > 0; left -= PART_MS) {
+      this.tools.clock.advance(Math.min(PART_MS, left));
+      await this.agents.settle();
     }
-    await this.agents.settle();
   }
 
   async close(): Promise<void> {
