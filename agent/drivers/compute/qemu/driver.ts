@@ -15,6 +15,7 @@ import { guestNetworking } from "./networking.ts";
 import type { QemuDriverOptions } from "./options.ts";
 import { ensureGuest, ensureGuestAbsent, reboot, setPaused } from "./power.ts";
 import { qemuVersion } from "./qemu-version.ts";
+import { isUnreachable } from "./qmp.ts";
 import { stopGuest } from "./stop.ts";
 import { watchGuests } from "./watch.ts";
 
@@ -54,7 +55,9 @@ class QemuDriver implements ComputeDriver {
   }
 
   async *list(): AsyncIterable<GuestFacts> {
-    for await (const guest of this.#host.guests()) yield await guest.facts();
+    const guests = await Array.fromAsync(this.#host.guests());
+    // All at once: each that does not answer takes its time.
+    yield* await Promise.all(guests.map(factsOrRecord));
   }
 
   async inspect(serverId: string): Promise<GuestFacts | undefined> {
@@ -110,6 +113,14 @@ class QemuDriver implements ComputeDriver {
       return guest.facts();
     });
   }
+}
+
+/** A process that does not answer holds its disk all the same, and must not hide the others. */
+async function factsOrRecord(guest: Guest): Promise<GuestFacts> {
+  return guest.facts().catch((error: unknown) => {
+    if (isUnreachable(error)) return guest.recordedFacts();
+    throw error;
+  });
 }
 
 function liveMigration(host: Host): NonNullable<ComputeDriver["liveMigration"]> {

@@ -23,6 +23,9 @@ const POWER_OF_STATUS: Record<string, GuestPower> = {
 /** Events after which the guest may not be what it was. */
 const TELLING = new Set(["SHUTDOWN", "GUEST_PANICKED", "MIGRATION", "RESUME", "DEVICE_DELETED"]);
 
+/** A monitor answers this at once, or hangs. */
+const STATUS_LIMIT_MS = 10_000;
+
 /** One guest on this host: its record on disk, its process if it has one, and the one connection to that process. */
 export class Guest {
   readonly id: string;
@@ -93,16 +96,24 @@ export class Guest {
     return (await this.pid()) !== null;
   }
 
+  /** Whether events of the process arrive here, or are about to. */
+  get isConnected(): boolean {
+    return this.#qmp !== undefined;
+  }
+
   /** The connection to the process, opened when needed and then kept. Throws `compute.guest_not_running` without a process. */
-  async qmp(): Promise<Qmp> {
+  async qmp(openLimitMs?: number): Promise<Qmp> {
     const open = await this.#qmp?.catch(() => undefined);
     if (open && !open.closed) return open;
     if (!(await this.isAlive())) {
       throw new CloudError("conflict", "compute.guest_not_running", "The guest is not running.");
     }
-    const opening = Qmp.open(this.files.qmp, this.#clock);
+    const opening = Qmp.open(this.files.qmp, this.#clock, openLimitMs);
     this.#qmp = opening;
-    const qmp = await opening;
+    const qmp = await opening.catch((error: unknown) => {
+      if (this.#qmp === opening) this.#qmp = undefined;
+      throw error;
+    });
     qmp.onEvent(({ event, data }) => {
       this.#log.debug({ event, data }, "hypervisor event");
       if (TELLING.has(event)) this.#onChange(this);
@@ -111,12 +122,12 @@ export class Guest {
     return qmp;
   }
 
-  /** Run state of the process as QEMU calls it; null without a process. */
+  /** Run state of the process as QEMU calls it; null without a process. Throws `compute.hypervisor_unreachable`. */
   async status(): Promise<string | null> {
     if (!(await this.isAlive())) return null;
     try {
       const qmp = await this.qmp();
-      return (await qmp.execute<{ status: string }>("query-status")).status;
+      return (await qmp.execute<{ status: string }>("query-status", {}, STATUS_LIMIT_MS)).status;
     } catch (error) {
       if (!(await this.isAlive())) return null;
       throw error;
@@ -129,6 +140,27 @@ export class Guest {
     const { moved, intent, incoming } = this.record;
     if (moved) return "moved";
     return intent === "stopped" && incoming === null ? "stopped" : "crashed";
+  }
+
+  /** By the record alone, for a process that does not answer. */
+  recordedPower(): GuestPower {
+    const { moved, intent, incoming } = this.record;
+    if (moved) return "moved";
+    if (incoming !== null && !incoming.received) return "incoming";
+    return intent === "paused" ? "paused" : "running";
+  }
+
+  /** Facts of a guest whose process does not answer: what it was last brought to. */
+  recordedFacts(): GuestFacts {
+    const { spec, started } = this.record;
+    return {
+      serverId: this.id,
+      power: this.recordedPower(),
+      vcpus: started?.vcpus ?? spec.vcpus,
+      ramMiB: started?.ramMiB ?? spec.ramMiB,
+      diskStorage: spec.rootDisk.storage,
+      portIds: spec.nics.map((nic) => nic.portId),
+    };
   }
 
   async facts(): Promise<GuestFacts> {

@@ -69,8 +69,11 @@ export class Host {
   async *guests(): AsyncIterable<Guest> {
     for (const name of await readdir(this.files.guestsDir)) {
       if (!isId(name)) continue;
-      const guest = await this.guest(name);
-      if (await guest.load()) yield guest;
+      const guest = await this.guest(name).catch((error: unknown) => {
+        this.options.log.error({ server: name, ...errorFields(error) }, "a guest's record cannot be read");
+        return undefined;
+      });
+      if (guest && (await guest.load())) yield guest;
     }
   }
 

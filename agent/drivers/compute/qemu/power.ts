@@ -1,6 +1,6 @@
 import { rm } from "node:fs/promises";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
-import type { GuestFacts, GuestSpec, Nic } from "../../../protocol/compute.ts";
+import type { GuestFacts, GuestPower, GuestSpec, Nic } from "../../../protocol/compute.ts";
 import type { Call } from "../../../runtime/call.ts";
 import type { RemoveOptions } from "../driver.ts";
 import { bringCards } from "./cards.ts";
@@ -11,6 +11,7 @@ import type { Guest } from "./guest.ts";
 import type { Host } from "./host.ts";
 import { checkSpec, launch } from "./launch.ts";
 import { settleUnattended } from "./migration-source.ts";
+import { isUnreachable } from "./qmp.ts";
 import { endProcess, stopGuest } from "./stop.ts";
 
 export type WantedPower = "running" | "stopped" | "paused";
@@ -93,13 +94,21 @@ export async function ensureGuestAbsent(host: Host, serverId: string, options: R
 
 /** Ends the process and its surroundings; tells whether the guest lives on another host. */
 async function removeKnown(host: Host, guest: Guest): Promise<"here" | "elsewhere"> {
-  const moved = (await guest.power()) === "moved";
+  // What the record says must do for a process that does not answer: it is to end, not to be asked.
+  const moved = (await guest.power().catch(recordedIfUnreachable(guest))) === "moved";
   const { incoming } = guest.record;
   await ensureDiskNotServed(host, guest);
   await guest.update({ intent: "stopped", moved });
   await endProcess(host, guest);
   await removeTaps(host, guest.spec.nics);
   return moved || (incoming !== null && !incoming.received) ? "elsewhere" : "here";
+}
+
+function recordedIfUnreachable(guest: Guest): (error: unknown) => GuestPower {
+  return (error) => {
+    if (isUnreachable(error)) return guest.recordedPower();
+    throw error;
+  };
 }
 
 async function claim(host: Host, spec: GuestSpec): Promise<void> {

@@ -13,6 +13,7 @@ interface Waiting {
   timer: Timer;
 }
 
+const OPEN_TIMEOUT_MS = 10_000;
 const COMMAND_TIMEOUT_MS = 30_000;
 
 /**
@@ -37,16 +38,18 @@ export class Qmp {
   }
 
   /** Throws `compute.hypervisor_unreachable` when nobody answers in time. */
-  static open(path: string, clock: Clock, timeoutMs = 10_000): Promise<Qmp> {
+  static open(path: string, clock: Clock, timeoutMs = OPEN_TIMEOUT_MS): Promise<Qmp> {
     return new Promise((resolve, reject) => {
       const socket = connect(path);
       const qmp = new Qmp(socket, clock);
       const fail = (cause?: unknown) => {
         timer.cancel();
         socket.destroy();
-        reject(unreachableHypervisor(cause));
+        reject(
+          isUnreachable(cause) ? cause : isCrowded(cause) ? silentHypervisor(cause.message) : lostHypervisor(cause),
+        );
       };
-      const timer = clock.after(timeoutMs, fail);
+      const timer = clock.after(timeoutMs, () => fail(silentHypervisor("no greeting")));
       qmp.#greet = () => {
         qmp.execute("qmp_capabilities").then(() => {
           timer.cancel();
@@ -68,20 +71,20 @@ export class Qmp {
 
   /**
    * Runs a command and returns its answer. Throws `compute.hypervisor_refused` (with the error class in `fields`) or
-   * `compute.hypervisor_unreachable` when the process has gone or does not answer.
+   * `compute.hypervisor_unreachable`: `unavailable` when the connection has gone, `internal` when nobody answers.
    */
   execute<T = unknown>(
     command: string,
     args: Record<string, unknown> = {},
     timeoutMs = COMMAND_TIMEOUT_MS,
   ): Promise<T> {
-    if (this.#closed) return Promise.reject(unreachableHypervisor());
+    if (this.#closed) return Promise.reject(lostHypervisor());
     this.#lastId += 1;
     const id = this.#lastId;
     return new Promise<T>((resolve, reject) => {
       const timer = this.#clock.after(timeoutMs, () => {
         this.#waiting.delete(id);
-        reject(unreachableHypervisor(new Error(`no answer to ${command}`)));
+        reject(silentHypervisor(`no answer to ${command}`));
       });
       this.#waiting.set(id, { resolve: (value) => resolve(value as T), reject, timer });
       this.#socket.write(`${JSON.stringify({ execute: command, arguments: args, id })}\n`);
@@ -156,7 +159,7 @@ export class Qmp {
     this.#closed = true;
     for (const waiting of this.#waiting.values()) {
       waiting.timer.cancel();
-      waiting.reject(unreachableHypervisor());
+      waiting.reject(lostHypervisor());
     }
     this.#waiting.clear();
     this.poke();
@@ -177,8 +180,27 @@ function refused(error: unknown): CloudError {
   });
 }
 
-function unreachableHypervisor(cause?: unknown): CloudError {
-  return new CloudError("unavailable", "compute.hypervisor_unreachable", "The guest's hypervisor does not answer.", {
+const UNREACHABLE = "compute.hypervisor_unreachable";
+const UNREACHABLE_TEXT = "The guest's hypervisor does not answer.";
+
+/** True for a process that has gone or that does not answer. */
+export function isUnreachable(error: unknown): error is CloudError {
+  return error instanceof CloudError && error.code === UNREACHABLE;
+}
+
+/** Connections that nobody takes have piled up. */
+function isCrowded(cause: unknown): cause is Error {
+  return cause instanceof Error && "code" in cause && cause.code === "EAGAIN";
+}
+
+/** The next look tells whether the process has ended or only the connection. */
+function lostHypervisor(cause?: unknown): CloudError {
+  return new CloudError("unavailable", UNREACHABLE, UNREACHABLE_TEXT, {
     ...(cause instanceof Error ? { internal: cause.message, cause } : {}),
   });
+}
+
+/** A process that hangs does not recover because it is asked again: somebody must end it. */
+function silentHypervisor(why: string): CloudError {
+  return new CloudError("internal", UNREACHABLE, UNREACHABLE_TEXT, { internal: why });
 }

@@ -1,9 +1,8 @@
-import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import type { Call } from "../../../runtime/call.ts";
 import type { Guest } from "./guest.ts";
 import { goneWithin, killForCertain } from "./guest-process.ts";
 import type { Host } from "./host.ts";
-import type { Qmp } from "./qmp.ts";
+import { isUnreachable, type Qmp } from "./qmp.ts";
 
 const QUIT_MS = 3_000;
 /** A guest that is still starting has nobody to hear the button: it is pressed again. */
@@ -14,7 +13,8 @@ const PRESS_AGAIN_MS = 5_000;
  * once. Fine without a process. The record's intent becomes `stopped`.
  */
 export async function stopGuest(host: Host, guest: Guest, graceMs: number, call: Call): Promise<void> {
-  if (graceMs > 0 && (await guest.status()) === "running") await askToPowerOff(host, guest, graceMs, call);
+  const status = graceMs > 0 ? await guest.status().catch(ignoreUnreachable) : null;
+  if (status === "running") await askToPowerOff(host, guest, graceMs, call);
   await endProcess(host, guest);
   await guest.update({ intent: "stopped", started: null });
 }
@@ -24,18 +24,21 @@ export async function endProcess(host: Host, guest: Guest): Promise<void> {
   const { clock } = host.options;
   const pid = await guest.pid();
   if (pid !== null) {
-    const ended = await guest.qmp().then(
-      (qmp) => quit(qmp).then(() => goneWithin(pid, QUIT_MS, clock)),
-      () => false,
-    );
+    // Nothing that is asked of a process that hangs comes true.
+    const asked = await guest.qmp(QUIT_MS).then(quit, () => false);
+    const ended = asked && (await goneWithin(pid, QUIT_MS, clock));
     if (!ended) await killForCertain(pid, clock);
   }
   await guest.release();
 }
 
-async function quit(qmp: Qmp): Promise<void> {
-  // The answer and the end of the connection race; either will do.
-  await qmp.execute("quit", {}, QUIT_MS).catch(() => undefined);
+/** False when there was no answer. */
+async function quit(qmp: Qmp): Promise<boolean> {
+  return qmp.execute("quit", {}, QUIT_MS).then(
+    () => true,
+    // The answer and the end of the connection race; either will do.
+    () => qmp.closed,
+  );
 }
 
 async function askToPowerOff(host: Host, guest: Guest, graceMs: number, call: Call): Promise<void> {
@@ -66,6 +69,6 @@ async function isOff(qmp: Qmp): Promise<boolean> {
 
 /** The process may end between two looks at it. */
 function ignoreUnreachable(error: unknown): undefined {
-  if (error instanceof CloudError && error.code === "compute.hypervisor_unreachable") return undefined;
+  if (isUnreachable(error)) return undefined;
   throw error;
 }

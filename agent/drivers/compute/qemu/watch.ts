@@ -1,3 +1,4 @@
+import { errorFields } from "../../../../kernel/log/logger.ts";
 import { bringCards } from "./cards.ts";
 import { limitLog } from "./console.ts";
 import type { Guest } from "./guest.ts";
@@ -5,17 +6,24 @@ import type { Host } from "./host.ts";
 import { noteArrival } from "./migration-destination.ts";
 import { endProcess } from "./stop.ts";
 
-const LOG_CHECK_MS = 60_000;
+const CHECK_MS = 60_000;
 
 /** Adopts what runs on this host and looks at each guest whenever something happens to it. */
 export async function watchGuests(host: Host): Promise<void> {
   host.onGuestChange = (guest) => host.inBackground("looking at a guest", look(host, guest));
-  for await (const guest of host.guests()) {
-    if (!(await guest.isAlive())) continue;
+  await Promise.all((await Array.fromAsync(host.guests())).map((guest) => adopt(host, guest)));
+  checkRegularly(host);
+}
+
+/** One guest that cannot be looked at is no reason to leave the others alone: it is tried again. */
+async function adopt(host: Host, guest: Guest): Promise<void> {
+  try {
+    if (!(await guest.isAlive())) return;
     await guest.qmp();
     await look(host, guest);
+  } catch (error) {
+    host.options.log.error({ server: guest.id, ...errorFields(error) }, "a guest's process cannot be adopted");
   }
-  checkLogs(host);
 }
 
 /** Tells of a guest that ended by itself, and gives back a card that it let go of too late. */
@@ -35,14 +43,17 @@ async function look(host: Host, guest: Guest): Promise<void> {
   });
 }
 
-function checkLogs(host: Host): void {
+function checkRegularly(host: Host): void {
   const { clock } = host.options;
-  const timer = clock.after(LOG_CHECK_MS, () => {
+  const timer = clock.after(CHECK_MS, () => {
     const check = async () => {
-      for await (const guest of host.guests()) await limitLog(guest);
+      for await (const guest of host.guests()) {
+        await limitLog(guest);
+        if (!guest.isConnected) await adopt(host, guest);
+      }
     };
-    host.inBackground("limiting console logs", check());
-    checkLogs(host);
+    host.inBackground("checking the guests", check());
+    checkRegularly(host);
   });
   host.closing.addEventListener("abort", () => timer.cancel(), { once: true });
 }

@@ -27,7 +27,7 @@ export interface SimDisk {
   readonly imageId: string;
   readonly ticker: SimTicker;
   /** Of a shared disk: the host where the guest was last made to be. Only it removes the disk. */
-  owner: string | null;
+  owner?: string;
 }
 
 /** A live migration as the two guests of it see it. */

@@ -224,7 +224,7 @@ export class SimWorld {
   #putDisk(host: SimHost, spec: GuestSpec, ticks: number): SimDisk {
     const { serverId, rootDisk } = spec;
     const { sizeGiB, image } = rootDisk;
-    const disk = { serverId, sizeGiB, imageId: image.imageId, ticker: new SimTicker(ticks), owner: null };
+    const disk = { serverId, sizeGiB, imageId: image.imageId, ticker: new SimTicker(ticks) };
     this.disks(host, rootDisk.storage).set(serverId, disk);
     return disk;
   }
