@@ -6,7 +6,7 @@ import type { CallerFactory, CallOptions, CallOrigin, CommandCaller, VerbTable }
 import { LeaseLost } from "../operations/journal.ts";
 import { holdsLease } from "../operations/lease.ts";
 import { FINAL_STATES, type OperationState, type OperationTables } from "../operations/tables.ts";
-import type { Queries, Store, Tx } from "../store/store.ts";
+import { type Queries, RESYNC_CHANNEL, type Store, type Tx } from "../store/store.ts";
 import type { CommandRow, FleetTables } from "./tables.ts";
 
 /** Payload: host (or `@cluster`) for which commands were added or revoked. */
@@ -37,6 +37,7 @@ export class Commands implements CallerFactory {
     this.#clock = clock;
     this.#unlisten = [
       store.listen(RESULTS_CHANNEL, (key) => void this.#settle(key)),
+      store.listen(RESYNC_CHANNEL, () => void this.settleAll()),
       store.listen(PROGRESS_CHANNEL, (payload) => this.#progress(JSON.parse(payload) as CommandProgress)),
     ];
   }
@@ -163,6 +164,11 @@ export class Commands implements CallerFactory {
     for (const waiters of this.#waiters.values()) {
       for (const waiter of waiters) if (waiter.host === host) waiter.fail(hostDownError(host));
     }
+  }
+
+  /** Answers every waiting call whose answer is stored: the notification of it may have been lost. */
+  async settleAll(): Promise<void> {
+    await Promise.all([...this.#waiters.keys()].map((key) => this.#settle(key)));
   }
 
   /** Hosts for which calls wait here. */

@@ -9,7 +9,7 @@ import type { Clock, Timer } from "../clock/clock.ts";
 import type { IdSource } from "../ids/ids.ts";
 import { errorFields, type Logger } from "../log/logger.ts";
 import { CONTROL_CHANNEL } from "../operations/channels.ts";
-import type { Store, Tx } from "../store/store.ts";
+import { RESYNC_CHANNEL, type Store, type Tx } from "../store/store.ts";
 import { addresseesOfEnded, COMMANDS_CHANNEL, Commands } from "./commands.ts";
 import { announceService, listServices, servicesOn } from "./services.ts";
 import type { FleetSettings } from "./settings.ts";
@@ -39,6 +39,7 @@ export interface FleetOptions {
 }
 
 const FLUSH_EVERY_MS = 1_000;
+const SETTLE_EVERY_MS = 10_000;
 const SWEEP_EVERY_MS = 30_000;
 /** Stays below the variable limit of both databases. */
 const CHUNK = 5_000;
@@ -70,6 +71,9 @@ export class Fleet {
     const { store } = options;
     this.#unlisten.push(
       store.listen(COMMANDS_CHANNEL, (addressee) => this.#wakeAddressee(addressee)),
+      store.listen(RESYNC_CHANNEL, () => {
+        for (const host of this.#pollers.keys()) this.#wakeAddressee(host);
+      }),
       store.listen(CONTROL_CHANNEL, (operation) => {
         this.#operationChanged(operation).catch((error: unknown) =>
           options.log.warn(errorFields(error), "cannot tell agents about a fenced operation"),
@@ -81,6 +85,7 @@ export class Fleet {
   /** Starts the timers; tests call `flush` and `sweep` themselves. */
   start(): void {
     this.#every(FLUSH_EVERY_MS, () => this.flush());
+    this.#every(SETTLE_EVERY_MS, () => this.commands.settleAll());
     this.#every(SWEEP_EVERY_MS, () => this.commands.sweep());
   }
 

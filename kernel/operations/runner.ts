@@ -2,7 +2,7 @@ import type { Timer } from "../clock/clock.ts";
 import type { PublicFault } from "../errors/cloud-error.ts";
 import { errorFields } from "../log/logger.ts";
 import { nextNumber } from "../store/counters.ts";
-import type { Tx } from "../store/store.ts";
+import { RESYNC_CHANNEL, type Tx } from "../store/store.ts";
 import { CHANGED_CHANNEL, CONTROL_CHANNEL, DUE_CHANNEL } from "./channels.ts";
 import type { AnyOperation } from "./definition.ts";
 import type { ExecutionEnvironment } from "./environment.ts";
@@ -63,8 +63,14 @@ export class OperationRunner {
     await this.#adoptOwnDatabase();
     this.#started = true;
     const { store } = this.#options;
-    this.#unlisten.push(store.listen(DUE_CHANNEL, () => this.#wake()));
-    this.#unlisten.push(store.listen(CONTROL_CHANNEL, (id) => this.#control(id)));
+    this.#unlisten.push(
+      store.listen(DUE_CHANNEL, () => this.#wake()),
+      store.listen(CONTROL_CHANNEL, (id) => void this.#control(id)),
+      store.listen(RESYNC_CHANNEL, () => {
+        this.#wake();
+        for (const id of this.#running.keys()) void this.#control(id);
+      }),
+    );
     this.#scheduleRenewal();
     this.#wake();
   }
@@ -90,7 +96,7 @@ export class OperationRunner {
     const { store } = this.#options;
     const unlisten = [
       store.listen(DUE_CHANNEL, () => this.#kick()),
-      store.listen(CONTROL_CHANNEL, (id) => this.#control(id)),
+      store.listen(CONTROL_CHANNEL, (id) => void this.#control(id)),
     ];
     try {
       for (;;) {
@@ -240,13 +246,12 @@ export class OperationRunner {
     });
   }
 
-  #control(id: string): void {
-    this.#running
-      .get(id)
-      ?.execution?.controlChanged()
-      .catch((error: unknown) =>
-        this.#options.log.warn({ operation: id, ...errorFields(error) }, "cannot read an operation's signals"),
-      );
+  async #control(id: string): Promise<void> {
+    try {
+      await this.#running.get(id)?.execution?.controlChanged();
+    } catch (error) {
+      this.#options.log.warn({ operation: id, ...errorFields(error) }, "cannot read an operation's signals");
+    }
   }
 
   #scheduleRenewal(): void {
@@ -259,26 +264,26 @@ export class OperationRunner {
     });
   }
 
-  /** Renews what is ours, lets go of what is not any more, and alerts about what is late. */
+  /**
+   * Renews what is ours, lets go of what is not any more, and alerts about what is late. Each operation also reads its
+   * control flags and signals here: a lost notification delays a cancel or a fence by no more than a renewal.
+   */
   async #renew(): Promise<void> {
     const { store, clock, owner } = this.#options;
-    const mine = [...this.#running];
-    const ids = mine.map(([id]) => id);
-    const renewed = await store.tx(async (t) => {
+    const ids = [...this.#running.keys()];
+    await store.tx(async (t) => {
       await this.#alertLate(t);
-      if (ids.length === 0) return [];
-      return await t
+      if (ids.length === 0) return;
+      await t
         .tables<OperationTables>()
         .updateTable("operations")
         .set({ run_at: clock.now() + this.#leaseMs })
         .where("id", "in", ids)
         .where("lease_owner", "=", owner)
         .where("state", "=", "running")
-        .returning("id")
         .execute();
     });
-    const held = new Set(renewed.map((row) => row.id));
-    await Promise.all(mine.map(([id, running]) => (held.has(id) ? undefined : running.execution?.controlChanged())));
+    await Promise.all(ids.map((id) => this.#control(id)));
   }
 
   /** Once per operation, by whichever runner is first. */

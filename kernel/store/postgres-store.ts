@@ -1,9 +1,9 @@
 import { Kysely, PostgresDialect } from "kysely";
 import pg from "pg";
-import { type Clock, systemClock } from "../clock/clock.ts";
+import { type Clock, systemClock, type Timer } from "../clock/clock.ts";
 import { errorFields, type Logger } from "../log/logger.ts";
 import { ChannelHub } from "./channel-hub.ts";
-import type { Queries, Store, Tx, Unlisten } from "./store.ts";
+import { type Queries, RESYNC_CHANNEL, type Store, type Tx, type Unlisten } from "./store.ts";
 
 export interface PostgresOptions {
   /** `postgres://user@host:port/database`; may name a unix socket folder with `?host=`. */
@@ -30,6 +30,7 @@ export class PostgresStore implements Store {
   readonly #hub = new ChannelHub();
   readonly #options: PostgresOptions;
   #listener: pg.Client | undefined;
+  #retry: Timer | undefined;
   #closed = false;
 
   private constructor(options: PostgresOptions) {
@@ -46,7 +47,12 @@ export class PostgresStore implements Store {
 
   static async open(options: PostgresOptions): Promise<PostgresStore> {
     const store = new PostgresStore(options);
-    await store.#listenOnDatabase();
+    try {
+      await store.#listenOnDatabase();
+    } catch (error) {
+      await store.close();
+      throw error;
+    }
     return store;
   }
 
@@ -66,6 +72,7 @@ export class PostgresStore implements Store {
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#retry?.cancel();
     await this.#listener?.end();
     await Promise.all([this.#writePool.end(), this.#readPool.end()]);
   }
@@ -95,30 +102,40 @@ export class PostgresStore implements Store {
     }
   }
 
+  /** A connection that ends after this has resolved is replaced; one that never was is the caller's affair. */
   async #listenOnDatabase(): Promise<void> {
-    const client = new pg.Client({ connectionString: this.#options.url });
+    const client = new pg.Client({ connectionString: this.#options.url, keepAlive: true });
     client.on("notification", (notice) => {
       const payload = notice.payload ?? "";
       const cut = payload.indexOf(" ");
       this.#hub.publish(payload.slice(0, cut), payload.slice(cut + 1));
     });
-    client.on("error", (error) => {
-      this.#options.log.warn(errorFields(error), "lost the notification connection; reconnecting");
-    });
-    client.on("end", () => this.#reconnect());
-    await client.connect();
-    await client.query(`LISTEN ${PG_CHANNEL}`);
+    client.on("error", (error) => this.#options.log.warn(errorFields(error), "trouble on the notification connection"));
+    try {
+      await client.connect();
+      await client.query(`LISTEN ${PG_CHANNEL}`);
+    } catch (error) {
+      client.end().catch(() => {});
+      throw error;
+    }
+    if (this.#closed) {
+      await client.end();
+      return;
+    }
     this.#listener = client;
+    client.once("end", () => this.#reconnect());
   }
 
   #reconnect(): void {
     if (this.#closed) return;
-    (this.#options.clock ?? systemClock).after(RECONNECT_MS, () => {
-      if (this.#closed) return;
-      this.#listenOnDatabase().catch((error: unknown) => {
-        this.#options.log.warn(errorFields(error), "cannot listen on the database yet");
-        this.#reconnect();
-      });
+    this.#retry = (this.#options.clock ?? systemClock).after(RECONNECT_MS, () => {
+      this.#listenOnDatabase().then(
+        () => this.#hub.publish(RESYNC_CHANNEL, ""),
+        (error: unknown) => {
+          this.#options.log.warn(errorFields(error), "cannot listen on the database yet");
+          this.#reconnect();
+        },
+      );
     });
   }
 }

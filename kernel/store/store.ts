@@ -17,6 +17,12 @@ export interface Tx extends Queries {
 
 export type Unlisten = () => void;
 
+/**
+ * Published to this process alone, with an empty payload, when notifications may have been lost with a connection:
+ * whoever relies on them looks at the database again.
+ */
+export const RESYNC_CHANNEL = "store.resync";
+
 /** One database. Two dialects, one schema: text, bigint and double precision columns, booleans as 0/1, times as epoch milliseconds. */
 export interface Store {
   readonly dialect: "sqlite" | "postgres";

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe } from "node:test";
+import { sql } from "kysely";
 import pg from "pg";
 import { systemClock } from "../../clock/clock.ts";
 import { systemIds } from "../../ids/ids.ts";
@@ -88,6 +89,12 @@ export async function openPostgres(migrations: readonly Migration[]): Promise<Te
       await administer(postgresUrl, `DROP DATABASE ${name} WITH (FORCE)`);
     }),
   };
+}
+
+/** Cuts the connections over which the processes on this PostgreSQL database hear notifications. */
+export async function terminateListeners(store: Store): Promise<void> {
+  await sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND query LIKE 'LISTEN %'`.execute(store.read.tables<unknown>());
 }
 
 async function administer(url: string, statement: string): Promise<void> {
