@@ -25,9 +25,10 @@ export class HostSight {
     return livePid(file, file);
   }
 
-  /** The guest's console on this host from its start; goes on being readable when the host has removed the guest. */
-  async openConsole(serverId: string): Promise<GuestConsole> {
-    return new GuestConsole(await open(join(this.#dir, "guests", serverId, "serial.log")));
+  /** The guest's console on this host; goes on being readable when the host has removed the guest. */
+  async openConsole(serverId: string, from: "start" | "now"): Promise<GuestConsole> {
+    const file = await open(join(this.#dir, "guests", serverId, "serial.log"));
+    return new GuestConsole(file, from === "start" ? 0 : (await file.stat()).size);
   }
 
   /** Guests, local disks, serving processes and taps on this host. */
@@ -84,15 +85,17 @@ interface ExecState {
 
 export class GuestConsole {
   readonly #file: FileHandle;
+  readonly #from: number;
 
-  constructor(file: FileHandle) {
+  constructor(file: FileHandle, from: number) {
     this.#file = file;
+    this.#from = from;
   }
 
-  /** All of it, whatever has become of its name. */
+  /** What was written since it was opened, or since its start. */
   async text(): Promise<string> {
-    const { size } = await this.#file.stat();
-    const { buffer, bytesRead } = await this.#file.read(Buffer.alloc(size), 0, size, 0);
+    const size = (await this.#file.stat()).size - this.#from;
+    const { buffer, bytesRead } = await this.#file.read(Buffer.alloc(size), 0, size, this.#from);
     return buffer.toString("utf8", 0, bytesRead);
   }
 
