@@ -1,4 +1,4 @@
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { chmod, readFile, rm } from "node:fs/promises";
 import { createQemuDriver } from "../../agent/drivers/compute/qemu/driver.ts";
 import type { JoinReply } from "../../agent/protocol/envelope.ts";
 import { computeService } from "../../agent/runtime/compute-service.ts";
@@ -10,6 +10,7 @@ import { sleep, systemClock } from "../../kernel/clock/clock.ts";
 import { CloudError } from "../../kernel/errors/cloud-error.ts";
 import { systemIds } from "../../kernel/ids/ids.ts";
 import { errorFields, type Logger, Loggers, type LogLevel } from "../../kernel/log/logger.ts";
+import { lockState } from "../state-lock.ts";
 import type { AgentSettings } from "./settings.ts";
 
 export interface AgentProgram {
@@ -23,7 +24,9 @@ const JOIN_AGAIN_MS = 2_000;
 export async function startAgentProgram(settings: AgentSettings): Promise<AgentProgram> {
   const loggers = new Loggers({ level: settings.logLevel, base: { host: settings.host } });
   const log = loggers.get("agent");
-  await mkdir(settings.stateDir, { recursive: true, mode: 0o700 });
+  // Two agents of one host would both act for it. The lock goes with the process if not before.
+  const unlock = await lockState(settings.stateDir);
+  await chmod(settings.stateDir, 0o700);
   const ca = settings.caFile === null ? {} : { ca: await readFile(settings.caFile, "utf8") };
   const link = httpLink({ url: settings.serverUrl, ...ca });
   const identity = (await readIdentity(settings.stateDir)) ?? (await join(settings, link, log));
@@ -42,7 +45,7 @@ export async function startAgentProgram(settings: AgentSettings): Promise<AgentP
     clock: systemClock,
     log: loggers.get("compute.qemu"),
   });
-  return await startAgent({
+  const agent = await startAgent({
     stateDir: settings.stateDir,
     link,
     identity,
@@ -55,6 +58,12 @@ export async function startAgentProgram(settings: AgentSettings): Promise<AgentP
       for (const [prefix, level] of Object.entries(levels)) loggers.setLevel(prefix, level as LogLevel);
     },
   });
+  return {
+    async stop() {
+      await agent.stop();
+      await unlock();
+    },
+  };
 }
 
 /** Trades the token for an identity. Waits for a server that is not there yet; a refused token is final. */

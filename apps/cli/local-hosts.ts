@@ -15,6 +15,7 @@ import {
 import { createQemuDriver } from "../../agent/drivers/compute/qemu/driver.ts";
 import { systemClock } from "../../kernel/clock/clock.ts";
 import { silentLogger } from "../../kernel/log/logger.ts";
+import { lockState } from "../state-lock.ts";
 
 /** One machine that plays several hosts: a folder, an agent process and, as root, a network namespace for each. */
 export interface LocalHostsOptions {
@@ -64,7 +65,10 @@ export class LocalHosts {
   #spawn(name: string, args: readonly string[], pauseMs = RESTART_MS): void {
     const logFile = join(hostDir(this.#options.stateDir, name), "agent.log");
     const log = createWriteStream(logFile, { flags: "a", mode: 0o600 });
-    const child = spawn(process.execPath, [...process.execArgv, MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+    // Its input ends with this process, however that ends: an agent left behind would serve its host beside the next one.
+    const child = spawn(process.execPath, [...process.execArgv, MAIN, ...args, "--exit-with-parent"], {
+      stdio: ["pipe", "pipe", "pipe"],
+    });
     child.stdout?.pipe(log);
     child.stderr?.pipe(log);
     this.#children.set(name, child);
@@ -128,6 +132,7 @@ export async function stopWorkloads(
   for (const [index, name] of names.entries()) {
     const dir = hostDir(stateDir, name);
     if (!(await exists(dir))) continue;
+    const unlock = await lockState(dir);
     const driver = await createQemuDriver({
       host: name,
       stateDir: dir,
@@ -154,6 +159,7 @@ export async function stopWorkloads(
     };
     for await (const guest of driver.list()) await driver.ensureStopped(guest.serverId, { graceMs }, call);
     await driver.close();
+    await unlock();
     if (namespaces) await removeHostNamespace(fabric, name);
   }
   if (namespaces) await removeFabric(fabric);

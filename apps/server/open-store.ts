@@ -4,7 +4,7 @@ import type { Logger } from "../../kernel/log/logger.ts";
 import { PostgresStore } from "../../kernel/store/postgres-store.ts";
 import { SqliteStore } from "../../kernel/store/sqlite-store.ts";
 import type { Store } from "../../kernel/store/store.ts";
-import { lockState } from "./state-lock.ts";
+import { lockState } from "../state-lock.ts";
 
 /** Opens the database; with the embedded one, locks the state folder for as long as it is open. */
 export async function openStore(options: {

@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import type { AgentSettings } from "../../agent/settings.ts";
 import { type Command, type ParsedArguments, usageError } from "../command.ts";
 import { logLevel } from "../server-flags.ts";
+import { untilInputEnds } from "../until-input-ends.ts";
 import { untilStopped } from "../until-stopped.ts";
 
 const ACCELERATORS = ["auto", "kvm", "tcg"] as const;
@@ -45,6 +46,7 @@ export const agentCommand: Command = {
     vcpus: { type: "string", value: "N", help: "Offer this many virtual CPUs." },
     "ram-mib": { type: "string", value: "N", help: "Offer this much memory." },
     "disk-gib": { type: "string", value: "N", help: "Offer this much disk." },
+    "exit-with-parent": { type: "boolean", help: "End when standard input ends: for whoever starts agents." },
     "log-level": { type: "string", value: "LEVEL", default: "info", help: "debug, info, warn or error." },
   },
   notes: "Guests go on when the agent ends; the next agent over the same state folder adopts them.",
@@ -52,9 +54,18 @@ export const agentCommand: Command = {
     const settings = agentSettings(args);
     // After the arguments have been checked: drivers take a while to load.
     const { startAgentProgram } = await import("../../agent/program.ts");
+    const parentGone = args.has("exit-with-parent") ? untilInputEnds() : new Promise<void>(() => {});
+    let running = false;
+    // Until it has started it holds nothing that needs an end in good order, and may wait for its server for long.
+    void parentGone.then(() => {
+      if (!running) process.exit(0);
+    });
     const agent = await startAgentProgram(settings);
-    await untilStopped();
+    running = true;
+    await Promise.race([untilStopped(), parentGone]);
     await agent.stop();
+    // An input that is still open would keep the process.
+    process.stdin.destroy();
     return 0;
   },
 };

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { ServerSettings } from "../../server/settings.ts";
-import { isStateInUse, lockState } from "../../server/state-lock.ts";
+import { isStateInUse, lockState } from "../../state-lock.ts";
 import type { Command } from "../command.ts";
 import { localMachine } from "../machine.ts";
 import { serverFlags, serverSettings } from "../server-flags.ts";

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { access, constants, readdir, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { isStateInUse } from "../../server/state-lock.ts";
+import { isStateInUse } from "../../state-lock.ts";
 import type { Finding } from "./finding.ts";
 
 /** Below this, guests soon have no room. */

@@ -1,7 +1,8 @@
+import { closeSync, existsSync, openSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { connect, createServer, type Server } from "node:net";
 import { join } from "node:path";
-import { CloudError } from "../../kernel/errors/cloud-error.ts";
+import { CloudError } from "../kernel/errors/cloud-error.ts";
 
 const LOCK = "lock.sock";
 
@@ -11,22 +12,34 @@ const LOCK = "lock.sock";
  */
 export async function lockState(stateDir: string): Promise<() => Promise<void>> {
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
-  const path = join(stateDir, LOCK);
+  const { path, close } = reachable(stateDir);
   const server = (await listenOn(path)) ?? (await takeOver(path));
   if (!server) {
+    close();
     throw new CloudError(
       "conflict",
       "server.state_in_use",
-      `Another server uses ${stateDir}. Stop it, or choose another folder with --state.`,
+      `Another process uses ${stateDir}. Stop it, or choose another folder with --state.`,
     );
   }
   server.unref();
-  return () => new Promise((done) => server.close(() => done()));
+  return async () => {
+    await new Promise<void>((done) => server.close(() => done()));
+    close();
+  };
 }
 
 /** Whether a server or a cloud on this machine works with the folder now. */
 export async function isStateInUse(stateDir: string): Promise<boolean> {
-  return await isAnswered(join(stateDir, LOCK));
+  if (!existsSync(stateDir)) return false;
+  const { path, close } = reachable(stateDir);
+  return await isAnswered(path).finally(close);
+}
+
+/** The socket's path: by way of the open folder, since Linux allows 107 bytes. */
+function reachable(stateDir: string): { path: string; close(): void } {
+  const folder = openSync(stateDir, "r");
+  return { path: join("/proc/self/fd", String(folder), LOCK), close: () => closeSync(folder) };
 }
 
 /** Undefined when the socket's file exists already. */
