@@ -112,17 +112,73 @@ onBothStores("cancelling and abandoning", (open) => {
     );
   });
 
-  test("past the pivot it has no effect", async () => {
+  test("past the pivot it is refused", async () => {
     const record = recorded();
     fail(record, "do:d", 1, away);
     const definition = fiveSteps(record);
     const bench = await OperationsBench.open(open, { definitions: [definition] });
     const id = await bench.run(definition, null);
-    await bench.tx((t) => bench.control.cancel(t, id));
-    await bench.drain();
-    assert.deepEqual([(await bench.show(id)).state, (await bench.show(id)).cancelled], ["done", 1]);
+    await assert.rejects(
+      bench.tx((t) => bench.control.cancel(t, id)),
+      { kind: "conflict", code: "operation.past_pivot" },
+    );
+    await bench.advance(60_000);
+    assert.deepEqual([(await bench.show(id)).state, (await bench.show(id)).cancelled], ["done", 0]);
     assert.equal(record.log.filter((l) => l.startsWith("undo")).length, 0);
   });
+
+  test("an operation that begins behind its pivot is never cancelled", async () => {
+    const log: string[] = [];
+    const definition = operation<null>("test.only-forward", { deadlineMs: 1000, resource: "thing" })
+      .pivot()
+      .step("remove", { effect: async () => void log.push("removed") })
+      .build();
+    const bench = await OperationsBench.open(open, { definitions: [definition] });
+    const id = await bench.start(definition, null);
+    await assert.rejects(
+      bench.tx((t) => bench.control.cancel(t, id)),
+      { code: "operation.past_pivot" },
+    );
+    await bench.drain();
+    assert.deepEqual([(await bench.show(id)).state, log], ["done", ["removed"]]);
+  });
+
+  for (const kind of ["effect", "tx"] as const) {
+    test(`a cancel accepted just before a pivoted ${kind} step starts is kept`, async () => {
+      const log: string[] = [];
+      const asked = gate();
+      const act = async () => void log.push("past");
+      const start = operation<null>("test.race", { deadlineMs: 1000, resource: "thing" })
+        .step("first", { effect: async () => 1, undo: async () => void log.push("undo") })
+        .pivot();
+      const when = () => {
+        // Decided between the look at the cancel flag and the commit that passes the pivot.
+        void cancelNow().then(asked.open);
+        return true;
+      };
+      const definition = start.step("point", kind === "tx" ? { tx: act, when } : { effect: act, when }).build();
+      const bench = await OperationsBench.open(open, { definitions: [definition] });
+      const id = await bench.start(definition, null);
+      let outcome = "";
+      const cancelNow = () =>
+        bench
+          .tx((t) => bench.control.cancel(t, id))
+          .then(
+            () => {
+              outcome = "accepted";
+            },
+            () => {
+              outcome = "refused";
+            },
+          );
+      await bench.drain();
+      await asked.opened;
+      await bench.drain();
+      // On PostgreSQL the two transactions race; whatever the answer was, it must be true.
+      const ended = [(await bench.show(id)).state, log];
+      assert.deepEqual(ended, outcome === "accepted" ? ["undone", ["undo"]] : ["done", ["past"]]);
+    });
+  }
 
   test("abandon fences what is at work: its result changes nothing, nothing is undone", async () => {
     const hold = gate();

@@ -51,6 +51,7 @@ export class OperationControl {
         fault: null,
         trouble: null,
         cancelled: 0,
+        cancellable: definition.steps[0]?.pivoted ? 0 : 1,
         step: null,
         percent: 0,
         detail: null,
@@ -98,11 +99,12 @@ export class OperationControl {
   }
 
   /**
-   * Asks the operation to undo itself. Once the first step past its pivot has started the request has no effect.
-   * Throws `notFound` once the operation has ended.
+   * Asks the operation to undo itself. Throws `conflict` (`operation.past_pivot`) once the first step past its pivot has
+   * started, or when it begins with that step; `notFound` once the operation has ended.
    */
   async cancel(t: Tx, operationId: string): Promise<void> {
     const row = await this.#lockLive(t, operationId);
+    if (row.cancellable === 0) throw pastPivot(operationId);
     const due = row.state === "running" ? {} : { run_at: this.#clock.now() };
     await t
       .tables<OperationTables>()
@@ -200,6 +202,14 @@ export async function liveOperations(q: Queries, resourceId: string): Promise<Op
     .where("state", "not in", FINAL_STATES)
     .orderBy("created_at")
     .execute();
+}
+
+function pastPivot(operationId: string): CloudError {
+  return new CloudError(
+    "conflict",
+    "operation.past_pivot",
+    `Operation ${operationId} can only go forward; it cannot be cancelled.`,
+  );
 }
 
 function waitsFor(row: OperationRow, name: string): boolean {

@@ -29,8 +29,8 @@ export class Forward {
     for (const [position, step] of definition.steps.entries()) {
       const row = journal.step(step.name);
       if (row?.state === "done" || row?.state === "skipped") continue;
-      if (journal.op.cancelled === 1 && this.#canTurnBefore(step, position)) {
-        return await this.#turnBack(step, publicFault(cancelledError()));
+      if (journal.op.cancelled === 1 && journal.op.cancellable === 1) {
+        return await this.#turnBack(step, publicFault(cancelledError()), false);
       }
       try {
         if (!(await this.#enter(step, position, row))) return false;
@@ -43,11 +43,15 @@ export class Forward {
     return false;
   }
 
-  /** The pivot is passed once a step behind it has started. */
-  #canTurnBefore(step: AnyStep, position: number): boolean {
-    if (!step.pivoted) return true;
-    const first = !this.#scope.definition.steps[position - 1]?.pivoted;
-    return first && this.#scope.journal.step(step.name)?.state !== "started";
+  /** What a commit that starts `step` changes of the operation: the pivot is passed once a step behind it has started. */
+  #passing(step: AnyStep): OperationPatch {
+    return step.pivoted ? { cancellable: 0 } : {};
+  }
+
+  /** Inside that commit: a cancel that was accepted before it must still turn the operation back. */
+  #demandNotCancelled(step: AnyStep): void {
+    const { op } = this.#scope.journal;
+    if (step.pivoted && op.cancellable === 1 && op.cancelled === 1) throw cancelledError();
   }
 
   /** False when the operation was parked. */
@@ -74,8 +78,16 @@ export class Forward {
     ending: OperationPatch,
   ): Promise<void> {
     await supplied(() => this.#scope.hook(step, "do", "before"));
-    const patch = { step: step.name, ...percentPatch(step, 100), attempts: 0, trouble: null, ...ending };
+    const patch = {
+      step: step.name,
+      ...percentPatch(step, 100),
+      attempts: 0,
+      trouble: null,
+      ...this.#passing(step),
+      ...ending,
+    };
     await this.#commitSupplied(patch, async (t, writer) => {
+      this.#demandNotCancelled(step);
       const output = await step.tx?.tx(t, context);
       this.#scope.hook(step, "do", "worked");
       writer.done(step, position, undefined, output, this.#event(step, context));
@@ -119,8 +131,9 @@ export class Forward {
     const slot = await supplied(() => step.effect?.slot?.(context));
     const span = step.common.span;
     const arriving = span && journal.op.percent < span[0] ? percentPatch(step, 0) : {};
-    const patch = { step: step.name, ...arriving, wait_signals: null, wait_slot: null };
+    const patch = { step: step.name, ...arriving, wait_signals: null, wait_slot: null, ...this.#passing(step) };
     return await this.#commitSupplied(patch, async (t, writer) => {
+      this.#demandNotCancelled(step);
       if (!slot || (await takeSlot(t, journal.op.id, slot))) {
         writer.begin(step, position, journal.step(step.name), this.#event(step, context));
         return true;
@@ -157,9 +170,10 @@ export class Forward {
     if (error instanceof Redo && !step.pivoted) {
       log.info({ step: step.name, from: error.step, reason: error.fault.message }, "trying again from an earlier step");
       const memo = JSON.stringify({ ...(JSON.parse(journal.op.memo) as object), ...error.memo });
-      return await this.#turnBack(step, error.fault, { unwind_to: error.step, memo });
+      return await this.#turnBack(step, error.fault, true, { unwind_to: error.step, memo });
     }
-    const cancelled = journal.op.cancelled === 1;
+    const cancelled = journal.op.cancelled === 1 && journal.op.cancellable === 1;
+    if (step.pivoted && cancelled) return await this.#turnBack(step, publicFault(cancelledError()));
     const retryable = error instanceof CloudError && error.retryable;
     const triesLeft = journal.op.attempts + 1 < (step.effect?.maxAttempts ?? DEFAULT_MAX_ATTEMPTS);
     if (step.pivoted || (retryable && triesLeft && !cancelled)) {
@@ -170,11 +184,13 @@ export class Forward {
       { step: step.name, ...errorFields(error) },
       "step failed; undoing",
     );
-    return await this.#turnBack(step, publicFault(cancelled ? cancelledError() : error));
+    return await this.#turnBack(step, publicFault(cancelled ? cancelledError() : error), true);
   }
 
-  async #turnBack(step: AnyStep, fault: PublicFault, more: OperationPatch = {}): Promise<true> {
-    const row = this.#scope.journal.step(step.name);
+  /** `failed`: the step was tried. */
+  async #turnBack(step: AnyStep, fault: PublicFault, failed: boolean, more: OperationPatch = {}): Promise<true> {
+    const { definition, journal } = this.#scope;
+    const row = journal.step(step.name);
     const patch: OperationPatch = {
       direction: "undo",
       unwind_to: null,
@@ -188,6 +204,10 @@ export class Forward {
     };
     await this.#commit(patch, async (_t, writer) => {
       if (row?.state === "started") writer.failed(row, fault);
+      else if (failed && step.kind === "tx" && step.common.event !== undefined) {
+        const event = this.#event(step, this.#scope.context(journal.outputs({ undone: false })));
+        writer.refused(step, definition.steps.indexOf(step), fault, event);
+      }
     });
     return true;
   }

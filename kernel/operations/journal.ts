@@ -20,6 +20,7 @@ export type OperationPatch = Partial<
     | "unwind_to"
     | "run"
     | "memo"
+    | "cancellable"
     | "fault"
     | "trouble"
     | "step"
@@ -178,6 +179,12 @@ export class StepWriter {
   /** The step goes on being `started`, with the reason of its failure. */
   failed(row: StepRow, fault: PublicFault): void {
     this.rows.push({ ...row, fault: JSON.stringify(fault), finished_at: this.#now });
+  }
+
+  /** A transaction that failed has left nothing to undo but the news of it. */
+  refused(step: AnyStep, position: number, fault: PublicFault, event: EventFields): void {
+    const blank = this.#blank(step.name, position, event);
+    this.rows.push({ ...blank, state: "undone", fault: JSON.stringify(fault), finished_at: this.#now });
   }
 
   undone(row: StepRow): void {

@@ -32,6 +32,8 @@ export interface OperationTable {
   /** Why its last try failed, while it pauses before the next or is stuck. */
   trouble: string | null;
   cancelled: number;
+  /** 0 once the pivot is passed: from then on it only goes forward. */
+  cancellable: number;
   step: string | null;
   percent: number;
   detail: string | null;
@@ -135,5 +137,10 @@ export const operationMigrations: readonly Migration[] = [
       "CREATE INDEX operation_slots_of ON operation_slots (operation_id)",
       "CREATE TABLE operation_slot_keys (slot_key text PRIMARY KEY, turns bigint NOT NULL)",
     ],
+  },
+  {
+    name: "kernel-0004-cancellable",
+    // Of an operation that is under way nobody knows on which side of its pivot it is.
+    statements: ["ALTER TABLE operations ADD COLUMN cancellable bigint NOT NULL DEFAULT 0"],
   },
 ];
