@@ -15,6 +15,7 @@ import {
 import { createQemuDriver } from "../../agent/drivers/compute/qemu/driver.ts";
 import { systemClock } from "../../kernel/clock/clock.ts";
 import { silentLogger } from "../../kernel/log/logger.ts";
+import { withoutSecrets } from "../secret-environment.ts";
 import { lockState } from "../state-lock.ts";
 
 /** One machine that plays several hosts: a folder, an agent process and, as root, a network namespace for each. */
@@ -68,6 +69,7 @@ export class LocalHosts {
     // Its input ends with this process, however that ends: an agent left behind would serve its host beside the next one.
     const child = spawn(process.execPath, [...process.execArgv, MAIN, ...args, "--exit-with-parent"], {
       stdio: ["pipe", "pipe", "pipe"],
+      env: withoutSecrets(process.env),
     });
     child.stdout?.pipe(log);
     child.stderr?.pipe(log);

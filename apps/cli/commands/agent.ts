@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import type { AgentSettings } from "../../agent/settings.ts";
+import { dropSecrets } from "../../secret-environment.ts";
 import { type Command, type ParsedArguments, usageError } from "../command.ts";
 import { logLevel } from "../server-flags.ts";
 import { untilInputEnds } from "../until-input-ends.ts";
@@ -52,6 +53,9 @@ export const agentCommand: Command = {
   notes: "Guests go on when the agent ends; the next agent over the same state folder adopts them.",
   async run(args) {
     const settings = agentSettings(args);
+    // Guests' processes inherit both: their files are nobody else's, and they have no use for passwords.
+    process.umask(0o077);
+    dropSecrets(process.env);
     // After the arguments have been checked: drivers take a while to load.
     const { startAgentProgram } = await import("../../agent/program.ts");
     const parentGone = args.has("exit-with-parent") ? untilInputEnds() : new Promise<void>(() => {});

@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { access, copyFile, mkdir, readFile, rename, rm } from "node:fs/promises";
+import { access, chmod, copyFile, mkdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import { runCommand } from "../../../process/run-command.ts";
@@ -149,6 +149,7 @@ async function createOverlay(path: string, backing: Backing, bytes: number, call
   await rm(partial, { force: true });
   const over = ["-f", "qcow2", "-F", backing.format, "-b", backing.path];
   await runCommand("qemu-img", ["create", "-q", ...over, partial, String(bytes)], { signal: call.signal });
+  await chmod(partial, 0o600);
   await rename(partial, path);
 }
 

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { lstat, mkdir, open, readlink, rename, symlink } from "node:fs/promises";
+import { chmod, lstat, mkdir, open, readlink, rename, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
@@ -42,8 +42,11 @@ export class HostFiles {
 
   static async prepare(stateDir: string, sharedDir: string | null): Promise<HostFiles> {
     const guests = join(stateDir, "guests");
-    await mkdir(guests, { recursive: true, mode: 0o700 });
-    await mkdir(join(stateDir, "instances"), { recursive: true, mode: 0o700 });
+    for (const dir of [stateDir, guests, join(stateDir, "instances")]) {
+      await mkdir(dir, { recursive: true, mode: 0o700 });
+      // It may have been made by somebody with other habits.
+      await chmod(dir, 0o700);
+    }
     if (sharedDir !== null) await mkdir(join(sharedDir, "instances"), { recursive: true, mode: 0o700 });
     return new HostFiles(stateDir, sharedDir, await socketFolder(guests));
   }

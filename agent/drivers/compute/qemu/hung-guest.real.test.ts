@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { systemClock } from "../../../../kernel/clock/clock.ts";
@@ -25,6 +25,11 @@ test("a process that hangs keeps neither its host's agent from starting nor itse
   try {
     const [hung, rebooted] = [await lab.spec("local"), await lab.spec("local")];
     for (const spec of [hung, rebooted]) await lab.driver("one").ensure(spec, "running", lab.call());
+    const files = ["guests/ID/serial.log", "guests/ID/qmp.sock", "guests/ID/serial.sock", "instances/ID/root.qcow2"];
+    for (const file of files) {
+      const { mode } = await stat(join(lab.stateDir("one"), file.replace("ID", hung.serverId)));
+      assert.equal(mode & 0o777, 0o600, file);
+    }
     const pids = await Promise.all([hung, rebooted].map(({ serverId }) => lab.pid("one", serverId)));
     for (const pid of pids) process.kill(pid ?? assert.fail(), "SIGSTOP");
 

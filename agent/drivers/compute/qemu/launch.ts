@@ -1,4 +1,4 @@
-import { readFile, stat } from "node:fs/promises";
+import { chmod, open, readFile, stat } from "node:fs/promises";
 import { sleep } from "../../../../kernel/clock/clock.ts";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import { runCommand } from "../../../process/run-command.ts";
@@ -40,6 +40,8 @@ export async function launch(
   const boot = await bootFiles(spec, call);
   await writeConfigDrive(spec, files.configDrive, call.signal);
   for (const nic of spec.nics) await host.network?.ensureTap(nic);
+  // QEMU appends; a file of its own making would be open to the group.
+  await (await open(files.serialLog, "a", 0o600)).close();
   const consoleBefore = (await stat(files.serialLog).catch(() => undefined))?.size ?? 0;
   const boots = options.start === "running" && host.accelerator === "tcg";
   const giveBack = boots ? await host.bootSlots.take(call.signal) : undefined;
@@ -48,6 +50,7 @@ export async function launch(
     const plan = { ...options, spec, files, boot, accelerator, network: settings.network };
     await guest.release();
     await runCommand(...insideNetns(host.netns, QEMU, commandLine(plan)));
+    for (const socket of [files.qmp, files.agent, files.serial]) await chmod(socket, 0o600);
     await endIfFenced(host, guest, call);
     await guest.update({ started: { vcpus: spec.vcpus, ramMiB: spec.ramMiB } });
     await guest.qmp();
