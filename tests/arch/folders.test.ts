@@ -59,7 +59,7 @@ test("packages are pinned, and docs/dependencies.md says why each is there", () 
   const lines = readFileSync(join(ROOT, "docs/dependencies.md"), "utf8").split("\n");
   const groups = ["dependencies", "optionalDependencies", "devDependencies"];
   const packages = groups.flatMap((group) => Object.entries(manifest[group] ?? {}));
-  const documented = lines.flatMap((line) => /^\| `([^`]+)` \|/.exec(line)?.[1] ?? []);
+  const documented = lines.flatMap((line) => /^\| `([^`]+)` +\|/.exec(line)?.[1] ?? []);
   assertRule("packages", [
     ...packages
       .filter(([, version]) => !/^\d+\.\d+\.\d+$/.test(version))

@@ -132,6 +132,8 @@ describe("the pileus command, against a simulated cloud", () => {
     );
     const stranger = await pileus("hosts", "--cloud", "pileus-demo");
     assert.deepEqual([stranger.code, stranger.err.includes("try another --cloud")], [1, true]);
+    const others = await pileus("operations", "--server", "web", "--cloud", "pileus-demo");
+    assert.deepEqual([others.code, others.err], [1, "pileus: There is no server 'web'.\n"]);
     const second = await pileus("up", "--simulate", "1", "--listen", "127.0.0.1:0");
     assert.deepEqual([second.code, second.err.includes("already runs over")], [1, true]);
     const reset = await pileus("up", "--reset");

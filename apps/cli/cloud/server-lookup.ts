@@ -8,8 +8,13 @@ export async function resourceIdOf(cloud: CloudClient, server: string): Promise<
   if (UUID.test(server)) return server;
   // Compute takes the name as a regular expression.
   const name = `^${server.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}$`;
-  const query = { name, limit: "2", all_tenants: "1" };
-  const { servers } = (await cloud.get("/compute/v2.1/servers", query)) as { servers: readonly { id: string }[] };
+  const find = async (more: Record<string, string>) =>
+    (await cloud.get("/compute/v2.1/servers", { name, limit: "2", ...more })) as { servers: readonly { id: string }[] };
+  const { servers } = await find({ all_tenants: "1" }).catch((error: unknown) => {
+    // Who is no administrator looks among the project's own.
+    if (error instanceof CloudError && error.kind === "forbidden") return find({});
+    throw error;
+  });
   const [only, other] = servers;
   if (!only) throw new CloudError("notFound", "cli.no_server", `There is no server '${server}'.`);
   if (other) throw new CloudError("conflict", "cli.no_server", `Several servers are called '${server}': give an id.`);
