@@ -172,6 +172,16 @@ test("revoking aborts, reports nothing, and fences older epochs of the subject",
   assert.equal(t.results[0]?.outcome.ok, false);
 });
 
+test("what the server has forgotten is aborted, and reports nothing", async () => {
+  const t = setUp();
+  t.executor.accept(t.command("a"));
+  await settle();
+  t.executor.forget(["a"]);
+  await settle();
+  assert.equal(t.call(0).call.signal.aborted, true);
+  assert.deepEqual([t.results, [...t.executor.runningKeys()]], [[], []]);
+});
+
 test("faults keep kind and code; unknown errors say nothing of themselves", async () => {
   const t = setUp();
   t.executor.accept(t.command("a"));

@@ -75,16 +75,21 @@ export class Executor {
       this.forget([revoked.key]);
       return;
     }
-    if (running.epoch > revoked.epoch || running.unwanted) return;
-    running.unwanted = true;
-    running.abort.abort(new CloudError("conflict", "agent.revoked", "The command was revoked."));
+    if (running.epoch <= revoked.epoch) this.#abandon(running);
   }
 
-  /** The server has the answers to these keys, or does not want them. */
+  /** The server has the answers to these keys, or does not want them: what still runs is aborted. */
   forget(keys: readonly string[]): void {
+    for (const key of keys) this.#abandon(this.#running.get(key));
     const idle = keys.filter((key) => !this.#running.has(key));
     this.#options.reporter.drop(idle);
     this.#options.journal.forget(idle);
+  }
+
+  #abandon(running: Running | undefined): void {
+    if (!running || running.unwanted) return;
+    running.unwanted = true;
+    running.abort.abort(new CloudError("conflict", "agent.revoked", "The command was revoked."));
   }
 
   runningKeys(): Iterable<string> {
