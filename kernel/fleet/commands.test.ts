@@ -22,6 +22,8 @@ onBothStores("Commands", (open) => {
     assert.deepEqual((await bench.poll("a", [command.key])).commands, []);
     assert.deepEqual((await bench.poll("b")).commands, []);
     const half = { key: command.key, percent: 50, detail: {} };
+    const foreign = { key: command.key, percent: 99, detail: {} };
+    await bench.fleet.report("b", { results: [], progress: [foreign], events: [] });
     await bench.fleet.report("a", { results: [], progress: [half], events: [] });
     await bench.answer("b", command.key, { by: "b" });
     await bench.answer("a", command.key, { by: "a" });
@@ -84,12 +86,29 @@ onBothStores("Commands", (open) => {
         async () => (await bench.poll("a")).commands.find((command) => command.key.startsWith(id))?.key,
       );
       await bench.set(id, change);
-      assert.deepEqual((await bench.poll("a")).commands, [], JSON.stringify(change));
       assert.deepEqual(
         (await bench.poll("a", [key])).revoked.map((revoked) => revoked.key),
         [key],
       );
+      assert.deepEqual((await bench.poll("a")).commands, [], JSON.stringify(change));
     }
+    await bench.close();
+  });
+
+  test("an agent that was away when its operation was abandoned and swept is still told to stop", async () => {
+    const bench = await FleetBench.open(open);
+    const id = await bench.held();
+    void bench.call(id, A);
+    await bench.stored(1);
+    const key = (await bench.poll("a")).commands[0]?.key ?? "";
+    await bench.store.tx((t) => bench.control.abandon(t, id));
+    await bench.fleet.commands.sweep();
+    const told = async () => (await bench.poll("a", [key])).revoked.map((revoked) => revoked.key);
+    assert.deepEqual(await told(), [key]);
+    assert.deepEqual(await told(), [key]);
+    assert.deepEqual((await bench.poll("a")).revoked, []);
+    assert.deepEqual(await told(), []);
+    assert.deepEqual((await bench.poll("a", [key])).forget, [key]);
     await bench.close();
   });
 

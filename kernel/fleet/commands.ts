@@ -114,10 +114,18 @@ export class Commands implements CallerFactory {
       .where("commands.state", "in", ["queued", "revoked"])
       .orderBy("commands.created_at")
       .execute();
+    await this.#drop(rows.filter((row) => hasEnded(row) && !known.has(row.key)));
     return {
       commands: rows.filter((row) => isWanted(row) && !known.has(row.key)).map(toWire),
       revoked: rows.filter((row) => !isWanted(row) && known.has(row.key)),
     };
+  }
+
+  /** What nobody wants and the agent does not have (any more). */
+  async #drop(rows: readonly CommandRow[]): Promise<void> {
+    if (rows.length === 0) return;
+    const keys = rows.map((row) => row.key);
+    await this.#store.tx((t) => t.tables<FleetTables>().deleteFrom("commands").where("key", "in", keys).execute());
   }
 
   /** Those of `keys` whose answers are stored, or no longer wanted by anybody. */
@@ -155,8 +163,26 @@ export class Commands implements CallerFactory {
         const changed = await answer.executeTakeFirst();
         if (changed.numUpdatedRows > 0n) t.notify(RESULTS_CHANNEL, key);
       }
-      for (const item of progress) t.notify(PROGRESS_CHANNEL, JSON.stringify(item));
+      const theirs = await this.#keysOf(t, host, progress);
+      for (const item of progress) if (theirs.has(item.key)) t.notify(PROGRESS_CHANNEL, JSON.stringify(item));
     });
+  }
+
+  /** Keys of commands that this host has to answer. */
+  async #keysOf(t: Tx, host: string, progress: readonly CommandProgress[]): Promise<Set<string>> {
+    if (progress.length === 0) return new Set();
+    const rows = await t
+      .tables<FleetTables>()
+      .selectFrom("commands")
+      .select("key")
+      .where(
+        "key",
+        "in",
+        progress.map((item) => item.key),
+      )
+      .where((eb) => eb.or([eb("host", "=", host), eb("taken_by", "=", host)]))
+      .execute();
+    return new Set(rows.map((row) => row.key));
   }
 
   /** Fails the calls that wait for a host that is down: their operations decide what that means. */
@@ -204,7 +230,10 @@ export class Commands implements CallerFactory {
     for (const { cluster } of freed) t.notify(COMMANDS_CHANNEL, `@${cluster}`);
   }
 
-  /** Drops commands whose operation has ended; agents forget them at their next poll. */
+  /**
+   * Drops commands whose operation has ended. Those without an answer that an agent may have stay until it has polled
+   * and does not work on them: until then it is told to stop.
+   */
   async sweep(): Promise<void> {
     await this.#store.tx(async (t) => {
       // Questions whose asker died before the answer.
@@ -219,7 +248,14 @@ export class Commands implements CallerFactory {
         .selectFrom("operations")
         .select("id")
         .where("state", "in", FINAL_STATES);
-      await t.tables<FleetTables>().deleteFrom("commands").where("operation_id", "in", ended).execute();
+      await t
+        .tables<FleetTables>()
+        .deleteFrom("commands")
+        .where("operation_id", "in", ended)
+        .where((eb) =>
+          eb.or([eb("state", "in", ["done", "failed"]), eb.and([eb("host", "is", null), eb("taken_by", "is", null)])]),
+        )
+        .execute();
     });
   }
 
@@ -377,6 +413,10 @@ function isWanted(row: CommandRow & Asker): boolean {
   const phase = `${forward ? "do" : "undo"}${row.run}`;
   const current = row.phase === phase || row.phase.startsWith(`${phase}-`);
   return current && (!forward || row.step === row.operation_step) && !FINAL_STATES.includes(row.operation_state);
+}
+
+function hasEnded(row: Asker): boolean {
+  return row.operation_state !== null && FINAL_STATES.includes(row.operation_state);
 }
 
 function isStaleRefusal({ epoch, outcome }: CommandResult): boolean {
