@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import type { ComputeVerb } from "../../../agent/protocol/compute.ts";
-import { onBothStores } from "../../../kernel/store/testing/stores.ts";
+import { openSqlite as open } from "../../../kernel/store/testing/stores.ts";
 import { Bench } from "./testing/bench.ts";
 import { expectCleanSlate } from "./testing/clean-slate.ts";
 import { HOSTS } from "./testing/operation-world.ts";
@@ -83,7 +83,8 @@ async function expectEnded(bench: Bench, name: Work["name"], serverId: string): 
   await expectCleanSlate(bench.world, { serverId, ...end });
 }
 
-onBothStores("interrupted operations", (open) => {
+// Many runs, and about agents rather than the database: the fault matrices do both stores.
+describe("interrupted operations (sqlite)", () => {
   for (const { name, verbs } of WORKS) {
     test(`${name}: its server is deleted meanwhile`, async () => {
       const bench = await Bench.open(open);
