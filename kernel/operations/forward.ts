@@ -173,7 +173,7 @@ export class Forward {
       return await this.#turnBack(step, error.fault, true, { unwind_to: error.step, memo });
     }
     const cancelled = journal.op.cancelled === 1 && journal.op.cancellable === 1;
-    if (step.pivoted && cancelled) return await this.#turnBack(step, publicFault(cancelledError()));
+    if (step.pivoted && cancelled) return await this.#turnBack(step, publicFault(cancelledError()), false);
     const retryable = error instanceof CloudError && error.retryable;
     const triesLeft = journal.op.attempts + 1 < (step.effect?.maxAttempts ?? DEFAULT_MAX_ATTEMPTS);
     if (step.pivoted || (retryable && triesLeft && !cancelled)) {
