@@ -77,6 +77,16 @@ onBothStores("Fleet", (open) => {
     await bench.close();
   });
 
+  test("a host that joins a cluster by way of another process gets its commands here too", async () => {
+    const bench = await FleetBench.open(open);
+    await bench.boot("a");
+    await bench.boot("a", "pool", bench.newFleet(await bench.again()));
+    void bench.call(await bench.held(), { cluster: "pool" });
+    await bench.stored(1);
+    assert.equal((await bench.poll("a")).commands.length, 1);
+    await bench.close();
+  });
+
   test("subscribers are woken for commands and for the end of operations", async () => {
     const bench = await FleetBench.open(open);
     const woken: string[] = [];

@@ -57,7 +57,7 @@ export class Fleet {
   readonly #local = new Set<string>();
   readonly #pollers = new Map<string, Set<Poller>>();
   readonly #subscribers = new Set<(host: string) => void>();
-  /** Clusters of each host that has polled here, as it announced them. */
+  /** Clusters of each host that has polled here, as of its last poll: says whom to wake. */
   readonly #clusters = new Map<string, readonly string[]>();
   readonly #logLevels = new Map<string, Record<string, string>>();
   readonly #unlisten: (() => void)[] = [];
@@ -216,10 +216,6 @@ export class Fleet {
 
   async #booted(host: string, request: PollRequest): Promise<void> {
     const services = request.services ?? [];
-    this.#clusters.set(
-      host,
-      services.flatMap((s) => (s.cluster === null ? [] : [s.cluster])),
-    );
     const { store, clock, ids, zone } = this.#options;
     await store.tx(async (t) => {
       await t
@@ -241,12 +237,9 @@ export class Fleet {
 
   /** The agent announces its clusters once per boot, maybe to another process of the server, or to one that is gone. */
   async #clustersOf(host: string): Promise<readonly string[]> {
-    let clusters = this.#clusters.get(host);
-    if (!clusters) {
-      const rows = await listServices(this.#options.store.read, { host });
-      clusters = rows.flatMap((row) => row.cluster ?? []);
-      this.#clusters.set(host, clusters);
-    }
+    const rows = await listServices(this.#options.store.read, { host });
+    const clusters = rows.flatMap((row) => row.cluster ?? []);
+    this.#clusters.set(host, clusters);
     return clusters;
   }
 
