@@ -29,6 +29,7 @@ export class SqliteStore implements Store {
   readonly exclusive = true;
   readonly read: Queries;
   readonly #writer: DatabaseSync;
+  readonly #control: TransactionControl;
   readonly #reader: DatabaseSync;
   readonly #hub = new ChannelHub();
   readonly #tables: Kysely<unknown>;
@@ -42,6 +43,7 @@ export class SqliteStore implements Store {
     this.#writer.exec(`PRAGMA synchronous = ${options.durable === false ? "OFF" : "FULL"}`);
     this.#writer.exec("PRAGMA foreign_keys = ON");
     this.#writer.exec("PRAGMA busy_timeout = 5000");
+    this.#control = transactionControl(this.#writer);
     this.#reader = new DatabaseSync(options.file, { readOnly: true });
     this.#reader.exec("PRAGMA busy_timeout = 5000");
     this.#tables = kyselyOver(this.#writer);
@@ -77,23 +79,24 @@ export class SqliteStore implements Store {
   async #commitGroup(group: Job[]): Promise<void> {
     const settled: (() => void)[] = [];
     const notices: [string, string][] = [];
+    const control = this.#control;
     try {
-      this.#writer.exec("BEGIN IMMEDIATE");
+      control.begin.run();
       for (const job of group) {
         const notified = new Map<string, [string, string]>();
-        this.#writer.exec("SAVEPOINT job");
+        control.save.run();
         try {
           const value = await job.run(this.#transaction(notified));
-          this.#writer.exec("RELEASE job");
+          control.release.run();
           notices.push(...notified.values());
           settled.push(() => job.resolve(value));
         } catch (error) {
-          this.#writer.exec("ROLLBACK TO job");
-          this.#writer.exec("RELEASE job");
+          control.rollBackTo.run();
+          control.release.run();
           settled.push(() => job.reject(error));
         }
       }
-      this.#writer.exec("COMMIT");
+      control.commit.run();
     } catch (error) {
       if (this.#writer.isTransaction) this.#writer.exec("ROLLBACK");
       for (const job of group) job.reject(error);
@@ -111,6 +114,19 @@ export class SqliteStore implements Store {
       notify: (channel, payload) => void notified.set(`${channel}\n${payload}`, [channel, payload]),
     };
   }
+}
+
+/** The statements around every transaction, parsed once. */
+type TransactionControl = Readonly<Record<"begin" | "save" | "release" | "rollBackTo" | "commit", StatementSync>>;
+
+function transactionControl(database: DatabaseSync): TransactionControl {
+  return {
+    begin: database.prepare("BEGIN IMMEDIATE"),
+    save: database.prepare("SAVEPOINT job"),
+    release: database.prepare("RELEASE job"),
+    rollBackTo: database.prepare("ROLLBACK TO job"),
+    commit: database.prepare("COMMIT"),
+  };
 }
 
 function closedError(): CloudError {
