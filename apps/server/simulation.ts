@@ -34,5 +34,13 @@ export async function simulateHosts(server: ServerProgram, count: number, heartb
   await fleet.add(
     await Promise.all(names.map(async (name) => ({ name, token: await server.membership.createToken(name) }))),
   );
-  return { world, fleet, close: () => fleet.close() };
+  return {
+    world,
+    fleet,
+    async close() {
+      await fleet.close();
+      // A migration that never ends by itself would keep the process alive.
+      world.works.close();
+    },
+  };
 }

@@ -133,6 +133,10 @@ async function tell(
   try {
     await deps.kernel.store.tx(async (t) => {
       await deps.kernel.operations.signal(t, migration.operation_id, signal, { requestId: request.requestId });
+      // What waits for its turn or prepares does not look at signals: it is undone.
+      if (signal === "abort" && migration.status !== "running") {
+        await deps.kernel.operations.cancel(t, migration.operation_id).catch(unlessPastPivot);
+      }
       await recordFor(t, deps, request, server, {
         action: actionName,
         operationId: migration.operation_id,
@@ -142,6 +146,11 @@ async function tell(
     if (!(error instanceof CloudError) || error.code !== "operation.not_found") throw error;
     throw invalid(`Migration ${migration.number} of instance ${server.id} has ended.`);
   }
+}
+
+/** It has begun to move in the meantime, where the signal reaches it. */
+function unlessPastPivot(error: unknown): void {
+  if (!(error instanceof CloudError) || error.code !== "operation.past_pivot") throw error;
 }
 
 async function migrationOf(q: Queries, server: ServerRow, text: string): Promise<MigrationRow | undefined> {

@@ -44,7 +44,6 @@ export function liveMigrateServerOperation(
   const maxHosts = settings.migrateMaxRetries < 0 ? Number.POSITIVE_INFINITY : settings.migrateMaxRetries + 1;
   return operation<LiveMigrateInput>("server.live_migrate", { resource: "server", deadlineMs: minutes(120) })
     .step("record", {
-      event: "conductor_live_migrate_instance",
       tx: async (t, { input, operation: op }) => {
         const server = await getServer(t, input.serverId);
         const source = homeOf(server);
@@ -64,14 +63,16 @@ export function liveMigrateServerOperation(
             projectId: op.projectId ?? server.project_id,
           },
         );
-        return { source, migration, mode: migrationMode(server.storage, input.blockMigration), flavor };
+        return { source, migration, mode: migrationMode(server.storage), flavor };
       },
     })
     .step("schedule", {
+      event: "conductor_live_migrate_instance",
       tx: async (t, { input, out, memo }) => {
         const { source } = out.record;
         if (input.host === source) throw refused(`the server is already on host ${source}`);
         const server = await getServer(t, input.serverId);
+        mustSuitStorage(server.storage, input.blockMigration);
         const sourceHost = await getHost(t, source);
         const host = await selectHost(t, deps, {
           serverId: server.id,
@@ -288,14 +289,18 @@ function arrived(out: { migrate: Transfer; judge?: { arrived: boolean } | undefi
   return out.migrate.outcome === "completed" || out.judge?.arrived === true;
 }
 
+function migrationMode(storage: "local" | "shared"): MigrationMode {
+  return storage === "shared" ? "shared" : "mirror";
+}
+
 /** `block_migration` against where the disk really is. */
-function migrationMode(storage: "local" | "shared", blockMigration: boolean | "auto"): MigrationMode {
-  if (storage === "shared") {
-    if (blockMigration === true) throw refused("block migration can not be used with shared storage");
-    return "shared";
+function mustSuitStorage(storage: "local" | "shared", blockMigration: boolean | "auto"): void {
+  if (storage === "shared" && blockMigration === true) {
+    throw refused("block migration can not be used with shared storage");
   }
-  if (blockMigration === false) throw refused("the server's disk is not on shared storage; block migration is needed");
-  return "mirror";
+  if (storage === "local" && blockMigration === false) {
+    throw refused("the server's disk is not on shared storage; block migration is needed");
+  }
 }
 
 function refused(reason: string): CloudError {
