@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { Clock } from "../../kernel/clock/clock.ts";
+import { CloudError } from "../../kernel/errors/cloud-error.ts";
 import type { Logger } from "../../kernel/log/logger.ts";
 import { PostgresStore } from "../../kernel/store/postgres-store.ts";
 import { SqliteStore } from "../../kernel/store/sqlite-store.ts";
@@ -14,7 +15,7 @@ export async function openStore(options: {
   log: Logger;
 }): Promise<Store> {
   const { stateDir, database, clock, log } = options;
-  if (database !== null) return await PostgresStore.open({ url: database, log, clock });
+  if (database !== null) return await openPostgres(database, { log, clock });
   const unlock = await lockState(stateDir);
   const store = new SqliteStore({ file: join(stateDir, "pileus.db") });
   const close = store.close.bind(store);
@@ -23,4 +24,16 @@ export async function openStore(options: {
     await unlock();
   };
   return store;
+}
+
+/** Throws `server.no_database`, which names the server but neither user nor password. */
+async function openPostgres(url: string, environment: { log: Logger; clock: Clock }): Promise<Store> {
+  try {
+    return await PostgresStore.open({ url, ...environment });
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown reason";
+    const where = URL.canParse(url) ? new URL(url).host : "the given URL";
+    const problem = `The database at ${where} cannot be opened (${code}). Does it run, and is --database or PILEUS_DATABASE right?`;
+    throw new CloudError("unavailable", "server.no_database", problem, { cause });
+  }
 }
