@@ -94,7 +94,7 @@ function described(operation: OperationBody): string {
 export const operationsCancelCommand: Command = {
   positionals: ["ID"],
   flags: cloudFlags,
-  notes: `It undoes what it did. Past the step from which it only goes forward, cancelling has no effect.\n\n${CLOUD_NOTES}`,
+  notes: `It undoes what it did. Past the step from which it only goes forward, that is refused.\n\n${CLOUD_NOTES}`,
   async run(args) {
     await connectCloud(args).post(`${pathOf(args)}/cancel`);
     print(`Asked to cancel. Follow it with: pileus operations watch ${args.positionals[0]}\n`);
