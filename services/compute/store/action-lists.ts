@@ -50,8 +50,40 @@ export async function findAction(
 
 export type ActionEvent = Pick<StepRow, "state" | "fault" | "event" | "event_host" | "started_at" | "finished_at">;
 
-/** Steps of operations that stand for events of an action on a server, newest first. */
+/** Actions that steer the operation of an earlier one, with the event that OpenStack shows for each. */
+const STEERING: Readonly<Record<string, string>> = {
+  live_migration_cancel: "compute_live_migration_abort",
+  live_migration_force_complete: "compute_live_migration_force_complete",
+};
+
+/** Events of an action on a server, newest first. */
 export async function eventsOf(q: Queries, action: InstanceActionRow): Promise<ActionEvent[]> {
+  const steering = STEERING[action.action];
+  return steering === undefined ? await stepEvents(q, action) : await steeringEvent(q, action, steering);
+}
+
+/** It has no step of its own: it lasts from the request until the migration that it steers is over. */
+async function steeringEvent(q: Queries, action: InstanceActionRow, event: string): Promise<ActionEvent[]> {
+  const row = await q
+    .tables<OperationTables>()
+    .selectFrom("operations")
+    .leftJoin("operation_steps", (join) =>
+      join
+        .onRef("operation_steps.operation_id", "=", "operations.id")
+        .on("operation_steps.event", "=", "compute_live_migration"),
+    )
+    .select(["operations.finished_at as ended_at", "operation_steps.finished_at", "operation_steps.event_host"])
+    .where("operations.id", "=", action.operation_id)
+    .orderBy("operation_steps.run", "desc")
+    .executeTakeFirst();
+  if (!row) return [];
+  const finished_at = row.finished_at ?? row.ended_at;
+  const state = finished_at === null ? "started" : "done";
+  return [{ state, fault: null, event, event_host: row.event_host, started_at: action.started_at, finished_at }];
+}
+
+/** Steps of operations that stand for events of an action on a server, newest first. */
+async function stepEvents(q: Queries, action: InstanceActionRow): Promise<ActionEvent[]> {
   return await q
     .tables<OperationTables>()
     .selectFrom("operation_steps")
