@@ -1,4 +1,6 @@
+import { computeVerbs } from "../../../agent/protocol/compute.ts";
 import { minutes } from "../../../kernel/clock/clock.ts";
+import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import { type Operation, operation } from "../../../kernel/operations/definition.ts";
 import type { ComputeDependencies } from "../dependencies.ts";
 import { allocationsOf, release } from "../store/allocations.ts";
@@ -49,10 +51,16 @@ export function deleteServerOperation(
       // A shared disk goes when no guest can use it any more; else with the last host that is cleaned.
       when: ({ out }) => out["find-hosts"].storage === "shared" && out.destroy.unreachable.length === 0,
       effect: async (a, { input, out }) => {
-        const { serverId } = input;
-        const first = out["find-hosts"].hosts.slice(0, 1);
-        const gone = await Promise.all(first.map((host) => removeIfReachable(a, { serverId, host, disks: true })));
-        return { unreachable: first.filter((_, index) => !gone[index]) };
+        const [host] = out["find-hosts"].hosts;
+        if (host === undefined) return { unreachable: [] };
+        const command = { serverId: input.serverId, disks: true, evenIfOwnedElsewhere: true };
+        try {
+          await a.call(computeVerbs, "compute.ensureAbsent", command, { to: { host } });
+          return { unreachable: [] };
+        } catch (error) {
+          if (!(error instanceof CloudError) || error.kind !== "unavailable") throw error;
+          return { unreachable: [host] };
+        }
       },
       span: [90, 95],
     })
