@@ -13,7 +13,9 @@ import {
   removeHostNamespace,
 } from "../../agent/drivers/compute/network/fabric.ts";
 import { createQemuDriver } from "../../agent/drivers/compute/qemu/driver.ts";
+import { killForCertain, livePid } from "../../agent/drivers/compute/qemu/guest-process.ts";
 import { systemClock } from "../../kernel/clock/clock.ts";
+import { CloudError } from "../../kernel/errors/cloud-error.ts";
 import { silentLogger } from "../../kernel/log/logger.ts";
 import { withoutSecrets } from "../secret-environment.ts";
 import { lockState } from "../state-lock.ts";
@@ -159,12 +161,31 @@ export async function stopWorkloads(
       progress: () => {},
       image: () => Promise.reject(new Error("stopping needs no image")),
     };
-    for await (const guest of driver.list()) await driver.ensureStopped(guest.serverId, { graceMs }, call);
+    for await (const guest of driver.list()) {
+      // One that is on its way between two hosts is not stopped in good order, but it ends all the same.
+      await unlessMoved(driver.ensureStopped(guest.serverId, { graceMs }, call));
+      await endProcesses(join(dir, "guests", guest.serverId));
+    }
     await driver.close();
     await unlock();
     if (namespaces) await removeHostNamespace(fabric, name);
   }
   if (namespaces) await removeFabric(fabric);
+}
+
+async function unlessMoved(stopping: Promise<unknown>): Promise<void> {
+  await stopping.catch((error: unknown) => {
+    if (!(error instanceof CloudError) || error.code !== "compute.guest_moved") throw error;
+  });
+}
+
+/** What is left of a guest's processes: the one at either end of a migration, the one that serves its disk. */
+async function endProcesses(guestDir: string): Promise<void> {
+  for (const name of ["qemu.pid", "export.pid"]) {
+    const file = join(guestDir, name);
+    const pid = await livePid(file, file);
+    if (pid !== null) await killForCertain(pid, systemClock);
+  }
 }
 
 const STOP_LIMIT_MS = 120_000;
