@@ -1,8 +1,9 @@
+import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import type { ApiRequest } from "../../../kernel/http/request.ts";
 import type { Operation } from "../../../kernel/operations/definition.ts";
 import type { Tx } from "../../../kernel/store/store.ts";
-import type { Gate } from "../domain/can.ts";
-import type { TaskState } from "../domain/server-state.ts";
+import type { TaskState, VmState } from "../domain/server-state.ts";
+import { isUnsettled } from "../operations/cleanup.ts";
 import { recordAction } from "../store/instance-actions.ts";
 import { transition } from "../store/servers.ts";
 import type { ServerRow } from "../store/tables.ts";
@@ -54,19 +55,34 @@ export async function recordFor(
   });
 }
 
-/** The form of most actions: one transaction that gives the server its task, if it is still as the gate wants, and starts the operation. */
+/** The state in which the request's checks saw the server; if it has changed since, they have to be made again. */
+export function asSeen(server: ServerRow): { vm: readonly VmState[]; task: readonly (TaskState | null)[] } {
+  return { vm: [server.vm_state], task: [server.task_state] };
+}
+
+/** After an abandoned operation nothing may begin before it is known where the guest is. Throws `compute.server_unsettled`. */
+export async function mustBeSettled(t: Tx, server: ServerRow): Promise<void> {
+  if (!(await isUnsettled(t, server.id))) return;
+  throw new CloudError(
+    "conflict",
+    "compute.server_unsettled",
+    `Instance ${server.id} is being looked for on its hosts after an interrupted operation; try again in a moment.`,
+  );
+}
+
+/** The form of most actions: one transaction that gives the server its task, if it is still as it was seen, and starts the operation. */
 export async function accept<Input>(
   deps: FaceDependencies,
   request: Asking,
   server: ServerRow,
-  options: Acceptance<Input> & { readonly gate: Gate; readonly task: TaskState; readonly name: string },
+  options: Acceptance<Input> & { readonly task: TaskState; readonly name: string },
 ): Promise<string> {
-  const { vm, task } = options.gate;
   return await deps.kernel.store.tx(async (t) => {
+    await mustBeSettled(t, server);
     await transition(t, {
       clock: deps.kernel.clock,
       id: server.id,
-      from: { ...(vm ? { vm } : {}), ...(task ? { task } : {}) },
+      from: asSeen(server),
       to: { task: options.task },
       action: options.name,
     });

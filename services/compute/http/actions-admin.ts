@@ -43,7 +43,7 @@ export function adminActions(deps: FaceDependencies): Action[] {
         request.authorize(`${RULE}:reset_state`, targetOf(server));
         const { state } = request.body;
         await store.tx(async (t) => {
-          await abandonAll(t, deps, deps.operations, server, { cleanup: true });
+          await abandonAll(t, deps, deps.operations, server.id, { cleanup: true });
           await endOpenMigrations(t, clock, server.id, "error");
           await forceState(t, clock, server.id, state === "active" ? "active" : "error");
           await recordFor(t, deps, request, server, { action: "resetState", operationId: null });

@@ -68,9 +68,9 @@ async function start(
   target: { host: string | null; force: boolean },
 ): Promise<void> {
   const { store, clock } = deps.kernel;
-  const wasInError = server.vm_state === "error";
   await store.tx(async (t) => {
-    await abandonAll(t, deps, deps.operations, server, { cleanup: true });
+    const now = await abandonAll(t, deps, deps.operations, server.id, { cleanup: true });
+    const wasInError = now.vm_state === "error";
     await endOpenMigrations(t, clock, server.id, "error");
     await transition(t, {
       clock,
@@ -86,7 +86,7 @@ async function start(
         serverId: server.id,
         ...target,
         stopAfter: request.version.atLeast("2.95") && !wasInError,
-        wasRunning: server.vm_state === "active" || (wasInError && server.power_state === POWER.running),
+        wasRunning: now.vm_state === "active" || (wasInError && now.power_state === POWER.running),
       },
     });
   });

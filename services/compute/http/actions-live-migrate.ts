@@ -52,7 +52,6 @@ export function liveMigrateAction(deps: FaceDependencies): Action {
         action: "live-migration",
         operation: deps.operations.liveMigrate,
         input,
-        gate: GATES.liveMigrate,
         task: "migrating",
       });
       if (waits) await waitForChecks(deps, operationId, request.signal);

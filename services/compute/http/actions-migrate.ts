@@ -43,7 +43,6 @@ export function migrateAction(deps: FaceDependencies): Action {
           host,
           wasRunning: server.vm_state === "active",
         },
-        gate: GATES.migrate,
         task: "resize_prep",
       });
       return undefined;

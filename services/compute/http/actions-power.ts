@@ -48,12 +48,11 @@ export function powerActions(deps: FaceDependencies): Action[] {
         const host = hostOf(server);
         mustPass(rule.gate, server, rule.name);
         const input = { serverId: server.id, host, rebootType: null };
-        const { gate, task, name } = rule;
+        const { task, name } = rule;
         await accept(deps, request, server, {
           action: name,
           operation: deps.operations.power[name],
           input,
-          gate,
           task,
           name,
         });
@@ -79,7 +78,6 @@ export function powerActions(deps: FaceDependencies): Action[] {
           action: "reboot",
           operation: deps.operations.power.reboot,
           input: { serverId: server.id, host, rebootType: hard ? "hard" : "soft" },
-          gate,
           task: hard ? "rebooting_hard" : "rebooting",
         });
         return undefined;

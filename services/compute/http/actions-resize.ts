@@ -6,7 +6,7 @@ import { GATES, hostOf, mustBeUnlocked, mustPass } from "../domain/can.ts";
 import { finishedMigration, setMigration } from "../store/migration-records.ts";
 import { flavorOf, transition } from "../store/servers.ts";
 import type { FlavorSnapshot, MigrationRow, ServerRow } from "../store/tables.ts";
-import { recordFor, startFor } from "./accept.ts";
+import { asSeen, mustBeSettled, recordFor, startFor } from "./accept.ts";
 import { invalid, wantedFlavor } from "./create-request.ts";
 import { DiskConfig } from "./create-schema.ts";
 import type { FaceDependencies } from "./dependencies.ts";
@@ -121,11 +121,11 @@ async function startResize(
   const { store, clock } = deps.kernel;
   const old = flavorOf(server);
   const more = { instances: 0, cores: flavor.vcpus - old.vcpus, ram: flavor.ramMiB - old.ramMiB };
-  const { vm, task } = GATES.resize;
   await store.tx(async (t) => {
     await lockQuotas(t);
     await countWithinQuota(t, server.project_id, more, { least: 1, most: 1 });
-    await transition(t, { clock, id: server.id, from: { vm, task }, to: { task: "resize_prep" }, action: "resize" });
+    await mustBeSettled(t, server);
+    await transition(t, { clock, id: server.id, from: asSeen(server), to: { task: "resize_prep" }, action: "resize" });
     await startFor(t, deps, request, server, {
       action: "resize",
       operation: deps.operations.resize,

@@ -101,7 +101,7 @@ async function deleteServer(deps: FaceDependencies, request: ApiRequest<unknown>
   mustBeUnlocked(server, request.context.isAdmin);
   if (server.task_state === "deleting") return;
   await store.tx(async (t) => {
-    await abandonAll(t, deps, deps.operations, server, { cleanup: false });
+    await abandonAll(t, deps, deps.operations, server.id, { cleanup: false });
     await transition(t, { clock, id: server.id, from: {}, to: { task: "deleting" }, action: "delete" });
     await startFor(t, deps, request, server, {
       action: "delete",

@@ -1,5 +1,6 @@
 import { computeVerbs } from "../../../agent/protocol/compute.ts";
 import { type Clock, minutes, seconds } from "../../../kernel/clock/clock.ts";
+import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import { findServiceOn } from "../../../kernel/fleet/services.ts";
 import { liveOperations } from "../../../kernel/operations/control.ts";
 import type { EffectContext, Operation, Wait } from "../../../kernel/operations/definition.ts";
@@ -11,9 +12,9 @@ import { guestSpec } from "../guest-spec.ts";
 import { allocationsOf, release } from "../store/allocations.ts";
 import { getHost } from "../store/hosts.ts";
 import { completeEvacuations } from "../store/migration-records.ts";
-import { getServer, transition } from "../store/servers.ts";
+import { getServer, lockServer, transition } from "../store/servers.ts";
 import type { ComputeTables, ServerRow } from "../store/tables.ts";
-import { isUnavailable, unless } from "./retry-elsewhere.ts";
+import { isSilent, unless } from "./call-errors.ts";
 
 export interface CleanupInput {
   readonly serverId: string;
@@ -67,10 +68,12 @@ export function cleanupOperation(deps: ComputeDependencies): Operation<CleanupIn
     })
     .step("adopt", {
       when: ({ out }) => out.judge?.adopt === true,
-      // Not when a new operation has the server in hand by now: it decides where the guest is to be.
+      // Nothing but a deletion or an evacuation can have begun since (see `isUnsettled`); those decide by themselves.
       tx: async (t, { input, out }) => {
-        const server = await getServer(t, input.serverId);
-        if (server.task_state !== null || server.host !== out.look.home) return false;
+        const server = await serverEvenDeleted(t, input.serverId);
+        if (!server || server.deleted_at !== null || server.host !== out.look.home) return false;
+        // The guest here is the only one: it must not be removed because somebody is busy with the server just now.
+        if (server.task_state !== null) throw busy(server.id);
         const { zone } = await getHost(t, input.host);
         const runs = server.vm_state !== "paused";
         const set = { host: input.host, zone, power_state: runs ? POWER.running : POWER.paused };
@@ -86,8 +89,11 @@ export function cleanupOperation(deps: ComputeDependencies): Operation<CleanupIn
       when: ({ out }) => out.look.needed && out.adopt !== true,
       effect: (a, { input }) =>
         patiently(a, clock, async () => {
-          const disks = mayRemoveDisk(await serverEvenDeleted(a.read, input.serverId), input);
-          const command = { serverId: input.serverId, disks };
+          const server = await serverEvenDeleted(a.read, input.serverId);
+          if (server?.deleted_at === null && server.host === input.host) return;
+          const disks = mayRemoveDisk(server, input);
+          const gone = !server || server.deleted_at !== null || input.everything === true || server.host === null;
+          const command = { serverId: input.serverId, disks, evenIfOwnedElsewhere: disks && gone };
           await a.call(computeVerbs, "compute.ensureAbsent", command, { to: { host: input.host } });
         }),
     })
@@ -112,10 +118,20 @@ export async function startCleanup(
   cleanup: Operation<CleanupInput>,
   input: CleanupInput,
 ): Promise<void> {
+  await lockServer(t, input.serverId);
   for (const live of await liveOperations(t, input.serverId)) {
     if (live.name === CLEANUP && (JSON.parse(live.input) as CleanupInput).host === input.host) return;
   }
   await deps.kernel.operations.start(t, cleanup, { input, resourceId: input.serverId });
+}
+
+/**
+ * True while a clean-up still has to find out where the guest is, after an operation was abandoned: until then nothing
+ * new may move or power the server. Seconds, unless a host is down.
+ */
+export async function isUnsettled(q: Queries, serverId: string): Promise<boolean> {
+  const live = await liveOperations(q, serverId);
+  return live.some((each) => each.name === CLEANUP && (JSON.parse(each.input) as CleanupInput).mayAdopt);
 }
 
 /** Cleans every host but the server's own that may hold something of it. */
@@ -154,7 +170,7 @@ async function patiently<T>(a: EffectContext, clock: Clock, work: () => Promise<
   try {
     return await work();
   } catch (error) {
-    if (!isUnavailable(error)) throw error;
+    if (!isSilent(error)) throw error;
     return a.wait({ untilMs: clock.now() + RECHECK_MS, signals: [HOST_BACK] });
   }
 }
@@ -181,7 +197,7 @@ async function tidyHome(a: EffectContext, home: string, one: { serverId: string 
     await a.call(computeVerbs, "compute.abortMigration", one, options);
     await a.call(computeVerbs, "compute.ensureDiskNotServed", one, options);
   } catch (error) {
-    if (!isUnavailable(error)) throw error;
+    if (!isSilent(error)) throw error;
   }
 }
 
@@ -198,6 +214,10 @@ function hasControl(power: string | undefined): boolean {
 function mayRemoveDisk(server: ServerRow | undefined, input: CleanupInput): boolean {
   if (!server || input.everything || server.deleted_at !== null || server.storage === "local") return true;
   return server.host === null && server.vm_state === "error";
+}
+
+function busy(serverId: string): CloudError {
+  return new CloudError("unavailable", "compute.server_busy", `Instance ${serverId} is being worked on.`);
 }
 
 async function serverEvenDeleted(q: Queries, id: string): Promise<ServerRow | undefined> {

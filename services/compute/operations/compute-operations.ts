@@ -2,6 +2,7 @@ import { liveOperations } from "../../../kernel/operations/control.ts";
 import type { AnyOperation, Operation } from "../../../kernel/operations/definition.ts";
 import type { Tx } from "../../../kernel/store/store.ts";
 import type { ComputeDependencies } from "../dependencies.ts";
+import { lockServer, serverNotFound } from "../store/servers.ts";
 import type { ServerRow } from "../store/tables.ts";
 import { type CleanupInput, cleanElsewhere, cleanupOperation } from "./cleanup.ts";
 import { type CreateServerInput, createServerOperation } from "./create-server.ts";
@@ -63,20 +64,24 @@ export function listOperations(operations: ComputeOperations): AnyOperation[] {
 
 /**
  * Fences everything that is under way for the server, so that nothing of it can act afterwards. With `cleanup`, hosts
- * that may hold something of it are cleaned, and the guest is adopted where it really runs.
+ * that may hold something of it are cleaned, and the guest is adopted where it really runs. Returns the server as it is.
  */
 export async function abandonAll(
   t: Tx,
   deps: ComputeDependencies,
   operations: ComputeOperations,
-  server: Pick<ServerRow, "id" | "host">,
+  serverId: string,
   options: { cleanup: boolean },
-): Promise<void> {
+): Promise<ServerRow> {
+  // Locked first: an operation that moves the server, or a request that starts one, has committed or will see this.
+  const server = await lockServer(t, serverId);
+  if (!server || server.deleted_at !== null) throw serverNotFound(serverId);
   const { operations: control } = deps.kernel;
-  for (const live of await liveOperations(t, server.id)) {
+  for (const live of await liveOperations(t, serverId)) {
     // A clean-up under way keeps the room of its host safe, and does not touch the server.
     if (live.name !== operations.cleanup.name) await control.abandon(t, live.id);
   }
-  if (!options.cleanup) return;
-  await cleanElsewhere(t, deps, operations.cleanup, { serverId: server.id, home: server.host, mayAdopt: true });
+  if (options.cleanup)
+    await cleanElsewhere(t, deps, operations.cleanup, { serverId, home: server.host, mayAdopt: true });
+  return server;
 }

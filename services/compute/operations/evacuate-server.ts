@@ -1,7 +1,9 @@
 import { computeVerbs } from "../../../agent/protocol/compute.ts";
 import { minutes } from "../../../kernel/clock/clock.ts";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
+import { findServiceOn, isUp } from "../../../kernel/fleet/services.ts";
 import { type EffectContext, type Operation, operation } from "../../../kernel/operations/definition.ts";
+import type { Queries } from "../../../kernel/store/store.ts";
 import type { ComputeDependencies } from "../dependencies.ts";
 import { POWER } from "../domain/server-state.ts";
 import { placementHints } from "../scheduler/placement-hints.ts";
@@ -10,8 +12,9 @@ import { allocationsOf } from "../store/allocations.ts";
 import { factsOf, getHost } from "../store/hosts.ts";
 import { endAction } from "../store/instance-actions.ts";
 import { createMigration, setMigration } from "../store/migration-records.ts";
-import { flavorOf, getServer, storedFault, transition } from "../store/servers.ts";
+import { flavorOf, getServer, transition } from "../store/servers.ts";
 import { type CleanupInput, cleanElsewhere, isVouchedDead } from "./cleanup.ts";
+import { endWithFault } from "./end-with-fault.ts";
 import { ensureGuest, removeForCertain, removeIfReachable } from "./guest-calls.ts";
 import { homeOf } from "./power.ts";
 import { excludedHosts, retryElsewhere } from "./retry-elsewhere.ts";
@@ -157,14 +160,8 @@ export function evacuateServerOperation(
     })
     .onFailed(async (t, { input, out, operation: op }, { fault }) => {
       if (out.record) await setMigration(t, clock, out.record.migration, { status: "error" });
-      await transition(t, {
-        clock,
-        id: input.serverId,
-        from: {},
-        to: { task: null, set: { fault: storedFault(clock, fault) } },
-        action,
-      });
-      await endAction(t, clock, op.requestId, "error");
+      const { requestId } = op;
+      await endWithFault(t, deps, { serverId: input.serverId, requestId, action, fault, deadHost: true });
     });
 
   async function stopEverywhere(
@@ -173,24 +170,39 @@ export function evacuateServerOperation(
   ): Promise<void> {
     const { serverId, by, shared } = who;
     for (const dead of who.suspects) {
-      const alive = dead !== who.source && (await removeIfReachable(a, { serverId, host: dead, disks: !shared }));
-      if (!alive) await fence(a, { serverId, dead, by, shared });
+      // That the source is dead was judged when the request came.
+      if (dead !== who.source) {
+        if (await removeIfReachable(a, { serverId, host: dead, disks: !shared })) continue;
+        if (await isHeard(a.read, dead)) throw stillHeard(dead);
+      }
+      await fence(a, { serverId, dead, by });
     }
   }
 
-  async function fence(
-    a: EffectContext,
-    who: { serverId: string; dead: string; by: string; shared: boolean },
-  ): Promise<void> {
+  /** A host that beats is not dead, whatever it fails to do; unless an operator has said that it is. */
+  async function isHeard(q: Queries, host: string): Promise<boolean> {
+    const service = await findServiceOn(q, host, "nova-compute");
+    return service !== undefined && isUp(service, clock.now(), deps.fleet);
+  }
+
+  async function fence(a: EffectContext, who: { serverId: string; dead: string; by: string }): Promise<void> {
     const command = { host: who.dead, serverId: who.serverId };
     try {
       await a.call(computeVerbs, "compute.fence", command, { to: { host: who.by }, extra: who.dead });
     } catch (error) {
       if (!(error instanceof CloudError) || error.code !== "compute.fencing_unsupported") throw error;
-      // A local disk is not at risk from a guest that may still run; a shared one is.
-      if (who.shared && !(await isVouchedDead(a.read, who.dead))) throw notFenced(who.dead);
+      // Two guests with one address are as bad as two writers of one disk.
+      if (!(await isVouchedDead(a.read, who.dead))) throw notFenced(who.dead);
     }
   }
+}
+
+function stillHeard(host: string): CloudError {
+  return new CloudError(
+    "unavailable",
+    "compute.host_alive",
+    `Host ${host} is alive but did not give the server up; try again.`,
+  );
 }
 
 function notFenced(host: string): CloudError {

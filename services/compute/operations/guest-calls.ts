@@ -5,8 +5,8 @@ import type { ComputeDependencies } from "../dependencies.ts";
 import { guestSpec } from "../guest-spec.ts";
 import { getServer } from "../store/servers.ts";
 import type { FlavorSnapshot } from "../store/tables.ts";
+import { isSilent } from "./call-errors.ts";
 import { isVouchedDead } from "./cleanup.ts";
-import { isUnavailable } from "./retry-elsewhere.ts";
 
 /** Makes the server's guest exist on `host`, with the size of `flavor`, running or off. */
 export async function ensureGuest(
@@ -44,7 +44,7 @@ export async function removeForCertain(
     await a.call(computeVerbs, "compute.ensureAbsent", command, { to: { host: guest.host } });
     return true;
   } catch (error) {
-    if (!isUnavailable(error) || !(await isVouchedDead(a.read, guest.host))) throw error;
+    if (!isSilent(error) || !(await isVouchedDead(a.read, guest.host))) throw error;
     return false;
   }
 }
@@ -59,7 +59,7 @@ export async function removeIfReachable(
     await a.call(computeVerbs, "compute.ensureAbsent", command, { to: { host: guest.host }, extra: guest.host });
     return true;
   } catch (error) {
-    if (!isUnavailable(error)) throw error;
+    if (!isSilent(error)) throw error;
     return false;
   }
 }

@@ -13,11 +13,14 @@ import { factsOf, getHost } from "../store/hosts.ts";
 import { endAction } from "../store/instance-actions.ts";
 import { createMigration, setMigration } from "../store/migration-records.ts";
 import { flavorOf, getServer, storedFault, transition } from "../store/servers.ts";
-import { type CleanupInput, cleanElsewhere, startCleanup } from "./cleanup.ts";
+import { isSilent } from "./call-errors.ts";
+import { type CleanupInput, cleanElsewhere, isVouchedDead, startCleanup } from "./cleanup.ts";
+import { endWithFault } from "./end-with-fault.ts";
 import { removeIfReachable } from "./guest-calls.ts";
 import { homeOf } from "./power.ts";
-import { excludedHosts, isUnavailable, retryElsewhere } from "./retry-elsewhere.ts";
+import { excludedHosts, retryElsewhere } from "./retry-elsewhere.ts";
 import { completionTimeoutMs, judgeMigration, runMigration, type Transfer } from "./run-migration.ts";
+import { startSyncPower } from "./sync-power.ts";
 
 export interface LiveMigrateInput {
   readonly serverId: string;
@@ -160,7 +163,7 @@ export function liveMigrateServerOperation(
             { to: { host: out.schedule.host } },
           )
           .catch((error: unknown) => {
-            if (!isUnavailable(error)) throw error;
+            if (!isSilent(error)) throw error;
           });
       },
       span: [2, 10],
@@ -211,12 +214,16 @@ export function liveMigrateServerOperation(
       eventHost: ({ out }) => out.schedule.host,
       effect: async (a, { input, out }) => {
         const spec = await guestSpec(a.read, deps, await getServer(a.read, input.serverId));
-        await a.call(
-          computeVerbs,
-          "compute.finishIncoming",
-          { spec, paused: out["check-source"].paused },
-          { to: { host: out.schedule.host } },
-        );
+        const { host } = out.schedule;
+        try {
+          const { paused } = out["check-source"];
+          const { power } = await a.call(computeVerbs, "compute.finishIncoming", { spec, paused }, { to: { host } });
+          return { lives: power === "running" || power === "paused" };
+        } catch (error) {
+          // The guest went down with its new host: the server belongs there, from where it can be evacuated.
+          if (!isSilent(error) || !(await isVouchedDead(a.read, host))) throw error;
+          return { lives: false };
+        }
       },
     })
     .step("switch", {
@@ -227,6 +234,7 @@ export function liveMigrateServerOperation(
         const to = { task: null, set: { host: out.schedule.host, zone: out.schedule.zone, power_state } };
         await transition(t, { clock, id: input.serverId, from: { task: ["migrating"] }, to, action });
         await deps.network.bindPorts(t, input.serverId, out.schedule.host);
+        if (out["finish-destination"]?.lives === false) await startSyncPower(t, deps, input.serverId);
       },
     })
     .step("clean-source", {
@@ -264,19 +272,13 @@ export function liveMigrateServerOperation(
           to: { task: null, set: fault },
           action,
         });
+        await startSyncPower(t, deps, input.serverId);
         await endAction(t, clock, op.requestId, migrate.aborted ? "ok" : "error");
       },
     })
     .onFailed(async (t, { input, out, operation: op }, { fault, cancelled }) => {
       if (out.record) await setMigration(t, clock, out.record.migration, { status: cancelled ? "cancelled" : "error" });
-      await transition(t, {
-        clock,
-        id: input.serverId,
-        from: {},
-        to: { task: null, set: { fault: storedFault(clock, fault) } },
-        action,
-      });
-      await endAction(t, clock, op.requestId, "error");
+      await endWithFault(t, deps, { serverId: input.serverId, requestId: op.requestId, action, fault });
     });
 
   /** Left to a clean-up, which also waits for a host that is down. */

@@ -6,8 +6,9 @@ import type { ComputeDependencies } from "../dependencies.ts";
 import { POWER, type PowerState, type VmState } from "../domain/server-state.ts";
 import { guestSpec } from "../guest-spec.ts";
 import { endAction } from "../store/instance-actions.ts";
-import { getServer, storedFault, transition } from "../store/servers.ts";
-import { unless } from "./retry-elsewhere.ts";
+import { getServer, transition } from "../store/servers.ts";
+import { unless } from "./call-errors.ts";
+import { endWithFault } from "./end-with-fault.ts";
 
 export type PowerAction = "start" | "stop" | "reboot" | "pause" | "unpause";
 
@@ -64,16 +65,9 @@ export function powerOperation(deps: ComputeDependencies, action: PowerAction): 
         await endAction(t, clock, op.requestId, "ok");
       },
     })
-    .onFailed(async (t, { input, operation: op }, { fault }) => {
-      await transition(t, {
-        clock,
-        id: input.serverId,
-        from: {},
-        to: { task: null, set: { fault: storedFault(clock, fault) } },
-        action,
-      });
-      await endAction(t, clock, op.requestId, "error");
-    });
+    .onFailed((t, { input, operation: op }, { fault }) =>
+      endWithFault(t, deps, { serverId: input.serverId, requestId: op.requestId, action, fault }),
+    );
 }
 
 async function run(a: EffectContext, deps: ComputeDependencies, input: PowerInput): Promise<unknown> {

@@ -11,9 +11,10 @@ import { release } from "../store/allocations.ts";
 import { factsOf, getHost } from "../store/hosts.ts";
 import { endAction } from "../store/instance-actions.ts";
 import { createMigration, migrationStatus, setMigration } from "../store/migration-records.ts";
-import { flavorOf, getServer, storedFault, transition } from "../store/servers.ts";
+import { flavorOf, getServer, transition } from "../store/servers.ts";
 import type { FlavorSnapshot } from "../store/tables.ts";
 import { type CleanupInput, cleanElsewhere, startCleanup } from "./cleanup.ts";
+import { endWithFault } from "./end-with-fault.ts";
 import { ensureGuest, removeForCertain, removeIfReachable, stopGuest } from "./guest-calls.ts";
 import { homeOf } from "./power.ts";
 import { excludedHosts, retryElsewhere } from "./retry-elsewhere.ts";
@@ -327,10 +328,8 @@ export function resizeServerOperation(
     })
     .onFailed(async (t, { input, out, operation: op }, { fault }) => {
       if (out.record) await setMigration(t, clock, out.record.migration, { status: "error" });
-      const power_state = input.wasRunning ? POWER.running : POWER.shutdown;
-      const to = { task: null, set: { power_state, fault: storedFault(clock, fault) } };
-      await transition(t, { clock, id: input.serverId, from: {}, to, action: name });
-      await endAction(t, clock, op.requestId, "error");
+      const power = input.wasRunning ? POWER.running : POWER.shutdown;
+      await endWithFault(t, deps, { serverId: input.serverId, requestId: op.requestId, action: name, fault, power });
     });
 
   /** Gives the room on a host back, which a clean-up does later where the host did not answer. */

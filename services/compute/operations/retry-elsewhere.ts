@@ -39,20 +39,6 @@ export async function retryElsewhere<T>(
   }
 }
 
-/** The host did not answer: it may be down. */
-export function isUnavailable(error: unknown): error is CloudError {
-  return error instanceof CloudError && error.kind === "unavailable";
-}
-
-/** Passes over failures with these codes, which say that there is nothing to do. */
-export async function unless(codes: readonly string[], work: Promise<unknown>): Promise<void> {
-  try {
-    await work;
-  } catch (error) {
-    if (!(error instanceof CloudError) || !codes.includes(error.code)) throw error;
-  }
-}
-
 function isAboutTheHost(error: unknown, { startsGuest }: HostChoice): boolean {
   if (!(error instanceof CloudError)) return false;
   if (error.kind === "unavailable") return startsGuest !== true;

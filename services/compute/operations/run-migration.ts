@@ -6,7 +6,7 @@ import { errorFields } from "../../../kernel/log/logger.ts";
 import type { EffectContext, Json } from "../../../kernel/operations/definition.ts";
 import type { ComputeSettings } from "../settings.ts";
 import type { FlavorSnapshot } from "../store/tables.ts";
-import { isUnavailable } from "./retry-elsewhere.ts";
+import { isSilent } from "./call-errors.ts";
 
 export interface MigrationRun {
   readonly serverId: string;
@@ -88,7 +88,7 @@ export async function judgeMigration(
     return { arrived: false };
   } catch (refusal) {
     if (refusal instanceof CloudError && refusal.code === "compute.guest_running") return { arrived: true };
-    if (!isUnavailable(refusal)) throw refusal;
+    if (!isSilent(refusal)) throw refusal;
     // It is down with whatever had arrived. If the source has stopped sending and still has the guest, it is there.
     const options = { to: { host: where.source }, extra: `judge-${a.attempt}` };
     await a.call(computeVerbs, "compute.abortMigration", one, options);

@@ -1,6 +1,7 @@
 import { computeVerbs } from "../../../agent/protocol/compute.ts";
 import { minutes } from "../../../kernel/clock/clock.ts";
 import { type Operation, operation } from "../../../kernel/operations/definition.ts";
+import type { Tx } from "../../../kernel/store/store.ts";
 import type { ComputeDependencies } from "../dependencies.ts";
 import { POWER } from "../domain/server-state.ts";
 import { getServer, transition } from "../store/servers.ts";
@@ -41,4 +42,9 @@ export function syncPowerOperation(deps: ComputeDependencies): Operation<SyncPow
       },
     })
     .build();
+}
+
+/** Looks at the server's guest soon, in an operation of its own. */
+export async function startSyncPower(t: Tx, deps: ComputeDependencies, serverId: string): Promise<void> {
+  await deps.kernel.operations.start(t, syncPowerOperation(deps), { input: { serverId }, resourceId: serverId });
 }

@@ -1,3 +1,4 @@
+import { sql } from "kysely";
 import type { Clock } from "../../../kernel/clock/clock.ts";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import type { Queries, Tx } from "../../../kernel/store/store.ts";
@@ -24,6 +25,17 @@ export async function getServer(q: Queries, id: string): Promise<ServerRow> {
 
 export function serverNotFound(id: string): CloudError {
   return new CloudError("notFound", "compute.server_not_found", `Instance ${id} could not be found.`);
+}
+
+/** Keeps other transactions from changing the server until this one ends. The row as it is now, also when deleted. */
+export async function lockServer(t: Tx, id: string): Promise<ServerRow | undefined> {
+  return await t
+    .tables<ComputeTables>()
+    .updateTable("servers")
+    .set({ number: sql.ref("number") })
+    .where("id", "=", id)
+    .returningAll()
+    .executeTakeFirst();
 }
 
 export function flavorOf(row: ServerRow): FlavorSnapshot {
