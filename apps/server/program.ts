@@ -53,6 +53,7 @@ export interface ServerProgram {
   readonly store: Store;
   readonly http: HttpServer;
   readonly policy: Policy;
+  readonly runner: OperationRunner;
   /** What the services brought along. */
   readonly manifests: readonly ServiceManifest[];
   readonly membership: Membership;
@@ -181,6 +182,7 @@ async function startOn(store: Store, loggers: Loggers, settings: ServerSettings)
     store,
     http,
     policy,
+    runner,
     manifests,
     membership,
     heartbeatMs: settings.fleet.reportIntervalMs,

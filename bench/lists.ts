@@ -1,0 +1,75 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { benchCloud } from "./support/cloud.ts";
+import { type MeasuredLoad, median, underLoad } from "./support/load.ts";
+import { publish } from "./support/section.ts";
+
+/** Lists, against bare node:http that sends the same bytes from the same process. */
+const ROUNDS = Number(process.argv[2] ?? 5);
+const LISTS = [
+  { path: "/compute/v2.1/servers/detail?limit=100", what: "servers/detail, 100 rows", count: 300, peer: "Nova 363 ms" },
+  { path: "/compute/v2.1/servers?limit=100", what: "servers, 100 rows", count: 800, peer: "" },
+  { path: "/compute/v2.1/os-services", what: "os-services, 5 rows", count: 1500, peer: "Nova 23 ms" },
+  { path: "/compute/v2.1/flavors/detail", what: "flavors/detail", count: 1500, peer: "" },
+  { path: "/identity/v3/projects", what: "projects", count: 1500, peer: "" },
+];
+
+const cloud = await benchCloud({ hosts: 3 });
+const { address } = cloud.program.server;
+await cloud.addServers(100, 3);
+const rows: string[][] = [];
+for (const { path, what, count, peer } of LISTS) {
+  const reply = await fetch(address + path, { headers: cloud.headers });
+  const body = Buffer.from(await reply.arrayBuffer());
+  if (reply.status !== 200) throw new Error(`${path}: ${reply.status}`);
+  const headers = Object.fromEntries(
+    [...reply.headers].filter(([name]) => !["connection", "keep-alive", "date"].includes(name)),
+  );
+  const bare = createServer((_request, response) => {
+    response.writeHead(200, headers);
+    response.end(body);
+  });
+  const { promise, resolve } = Promise.withResolvers<void>();
+  bare.listen(0, "127.0.0.1", resolve);
+  await promise;
+  const bareAddress = `http://127.0.0.1:${(bare.address() as AddressInfo).port}`;
+  const load = (to: string, requests: number): Promise<MeasuredLoad> =>
+    underLoad({
+      address: to,
+      method: "GET",
+      paths: [path],
+      headers: cloud.headers,
+      connections: 8,
+      count: requests,
+      limitMs: 20_000,
+    });
+  await load(address, count);
+  await load(bareAddress, count);
+  const ours: MeasuredLoad[] = [];
+  const bares: MeasuredLoad[] = [];
+  for (let round = 0; round < ROUNDS; round += 1) {
+    ours.push(await load(address, count));
+    bares.push(await load(bareAddress, count));
+  }
+  const cpu = median(ours.map((each) => each.cpuUs));
+  const bareCpu = median(bares.map((each) => each.cpuUs));
+  rows.push([
+    what,
+    `${(body.length / 1024).toFixed(1)} KiB`,
+    `${cpu.toFixed(0)} µs`,
+    `${bareCpu.toFixed(0)} µs`,
+    `**${(cpu / bareCpu).toFixed(1)}×**`,
+    `${Math.round(1e6 / cpu)}/s`,
+    peer,
+  ]);
+  bare.close();
+  bare.closeAllConnections();
+}
+await cloud.program.close();
+await publish({
+  name: "lists",
+  title: "Lists, against bare node:http",
+  how: `CPU per request of the serving process, median of ${ROUNDS} rounds each, in turn; 8 connections, SQLite, a valid token. The peer's figures are CPU per request from a quieter run of OpenStack on such a machine, for information.`,
+  head: ["list", "body", "CPU", "bare CPU", "ratio (goal ≤ 2)", "per core", "peer"],
+  rows,
+});
