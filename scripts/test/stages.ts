@@ -33,8 +33,8 @@ export const STAGES: readonly Stage[] = [
     takes: (path) => SOURCE.test(path) && !isReal(path),
     needs: ["test-database"],
     processes: "shared",
-    testMinutes: 1,
-    stageMinutes: 10,
+    testMinutes: 10,
+    stageMinutes: 40,
   },
   {
     name: "service",
