@@ -1,6 +1,7 @@
 import { computeVerbs, type MigrationMode } from "../../../agent/protocol/compute.ts";
 import { minutes } from "../../../kernel/clock/clock.ts";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
+import { findServiceOn, isUp } from "../../../kernel/fleet/services.ts";
 import { type Operation, operation } from "../../../kernel/operations/definition.ts";
 import type { Tx } from "../../../kernel/store/store.ts";
 import type { ComputeDependencies } from "../dependencies.ts";
@@ -76,6 +77,7 @@ export function liveMigrateServerOperation(
         if (input.host === source) throw refused(`the server is already on host ${source}`);
         const server = await getServer(t, input.serverId);
         mustSuitStorage(server.storage, input.blockMigration);
+        await mustBeHeard(t, source);
         const sourceHost = await getHost(t, source);
         const host = await selectHost(t, deps, {
           serverId: server.id,
@@ -280,6 +282,13 @@ export function liveMigrateServerOperation(
       if (out.record) await setMigration(t, clock, out.record.migration, { status: cancelled ? "cancelled" : "error" });
       await endWithFault(t, deps, { serverId: input.serverId, requestId: op.requestId, action, fault });
     });
+
+  /** A source that is not heard cannot send its guest. */
+  async function mustBeHeard(t: Tx, host: string): Promise<void> {
+    const service = await findServiceOn(t, host, "nova-compute");
+    if (service && isUp(service, clock.now(), deps.fleet)) return;
+    throw refused(`the compute service of host ${host} is down`);
+  }
 
   /** Left to a clean-up, which also waits for a host that is down. */
   async function leaveDestination(t: Tx, source: string, serverId: string): Promise<void> {
