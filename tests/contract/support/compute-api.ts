@@ -90,7 +90,7 @@ export class ComputeApi {
   }
 
   /** Waits for a server at rest that `wanted` accepts; throws when it comes to rest in ERROR, or not in time. */
-  async untilServer(id: string, wanted: (server: ServerView) => boolean, limitMs = 120_000): Promise<ServerView> {
+  async untilServer(id: string, wanted: (server: ServerView) => boolean, limitMs = 240_000): Promise<ServerView> {
     const end = systemClock.now() + limitMs;
     for (;;) {
       const server = await this.server(id);

@@ -8,7 +8,7 @@ import { tryCommand } from "../../../agent/process/run-command.ts";
 import { sleep, systemClock } from "../../../kernel/clock/clock.ts";
 
 const ID = /^[0-9a-f]{8}-[0-9a-f-]{27}$/;
-const COMMAND_LIMIT_MS = 40_000;
+const COMMAND_LIMIT_MS = 120_000;
 
 /** What one of the local hosts really has. */
 export class HostSight {
