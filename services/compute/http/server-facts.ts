@@ -1,4 +1,4 @@
-import { isUp, listServices } from "../../../kernel/fleet/services.ts";
+import { isUp, servicesOn } from "../../../kernel/fleet/services.ts";
 import type { FleetSettings } from "../../../kernel/fleet/settings.ts";
 import type { ServiceRow } from "../../../kernel/fleet/tables.ts";
 import type { ApiRequest } from "../../../kernel/http/request.ts";
@@ -73,9 +73,7 @@ async function hostStatuses(
 ): Promise<ReadonlyMap<string, string>> {
   const hosts = new Set(rows.flatMap((row) => (row.host === null ? [] : [row.host])));
   if (hosts.size === 0) return new Map();
-  const [only] = hosts;
-  const filter = hosts.size === 1 && only !== undefined ? { host: only } : {};
-  const services = await listServices(q, { binary: "nova-compute", ...filter });
+  const services = (await servicesOn(q, [...hosts])).filter((service) => service.binary_name === "nova-compute");
   const now = deps.kernel.clock.now();
   return new Map(services.map((service) => [service.host, hostStatusOf(service, now, deps.fleet)]));
 }
