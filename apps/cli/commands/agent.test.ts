@@ -17,7 +17,7 @@ async function agent(t: TestContext, state: string, ...flags: string[]): Promise
   await writeFile(token, "t");
   const args = ["agent", "--host", "h", "--server", "http://127.0.0.1:1", "--state", state, "--join-token-file", token];
   const env = { ...process.env, PILEUS_ADMIN_PASSWORD: "secret" };
-  const child = spawn(process.execPath, [...process.execArgv, MAIN, ...args, ...flags], {
+  const child = spawn(process.execPath, [MAIN, ...args, ...flags], {
     stdio: ["pipe", "ignore", "pipe"],
     env,
   });

@@ -56,7 +56,7 @@ test("what a killed process held is free at once", async () => {
     for (let i = 0; i < 2; i += 1) held.push(await slots.take(AbortSignal.timeout(10_000)));
     process.stdout.write("held");
     process.stdin.resume();`;
-  const child = spawn(process.execPath, [...process.execArgv, "--input-type=module", "-e", script, dir], {
+  const child = spawn(process.execPath, ["--input-type=module", "-e", script, dir], {
     stdio: ["pipe", "pipe", "inherit"],
   });
   try {
