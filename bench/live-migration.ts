@@ -103,52 +103,6 @@ class HandGuest {
   }
 }
 
-const reason = await whyNoRealCloud();
-if (reason !== false) throw new Error(`Real hosts are needed: ${reason}`);
-const cloud = await RealCloud.start();
-let handQmp: Qmp | null = null;
-try {
-  const made = await cloud.admin.json(
-    "server create --image pileus-guest --flavor m1.tiny --nic none --host host-1 bench",
-  );
-  const id = String(made.id);
-  await cloud.api.untilStatus(id, "ACTIVE");
-  await cloud.sight("host-1").run(id, "true");
-  const pid = (await cloud.sight("host-1").pid(id)) ?? 0;
-  const template = (await readFile(`/proc/${pid}/cmdline`, "utf8")).split("\0").filter((arg) => arg !== "");
-  const hand = new HandGuest(cloud, id, template);
-  handQmp = await hand.launch("host-1", []);
-  while (!(await readFile(hand.log("host-1"), "utf8").catch(() => "")).includes("tick 20 "))
-    await sleep(systemClock, 100);
-
-  const api: Figure[] = [];
-  const byHand: Figure[] = [];
-  for (let round = 0; round < rounds; round += 1) {
-    const [from, to] = round % 2 === 0 ? (["host-1", "host-2"] as const) : (["host-2", "host-1"] as const);
-    // The first look at the hand's disk needs the API's guest at home, so the hand goes before it leaves and after it returns.
-    const current = handQmp;
-    const throughApi = async () => api.push(await measureApi(id, from, to));
-    const throughHand = async () => {
-      const began = performance.now();
-      const silence = new Silence([hand.log(from), hand.log(to)]);
-      handQmp = await hand.migrate(current, from, to);
-      const totalMs = performance.now() - began;
-      byHand.push({ totalMs, silenceMs: await silence.end() });
-    };
-    if (from === "host-1") {
-      await throughHand();
-      await throughApi();
-    } else {
-      await throughApi();
-      await throughHand();
-    }
-  }
-  await report(api, byHand);
-} finally {
-  if (handQmp) await quit(handQmp);
-  await cloud.dispose();
-}
-
 /** From the request to the end of the operation, the clean-up of the source included. */
 async function measureApi(id: string, from: string, to: string): Promise<Figure> {
   const logs = [from, to].map((host) => join(hostDir(cloud.stateDir, host), "guests", id, "serial.log"));
@@ -249,4 +203,50 @@ async function status(qmp: Qmp): Promise<string> {
 async function quit(qmp: Qmp): Promise<void> {
   await qmp.execute("quit").catch(() => undefined);
   qmp.close();
+}
+
+const reason = await whyNoRealCloud();
+if (reason !== false) throw new Error(`Real hosts are needed: ${reason}`);
+const cloud = await RealCloud.start();
+let handQmp: Qmp | null = null;
+try {
+  const made = await cloud.admin.json(
+    "server create --image pileus-guest --flavor m1.tiny --nic none --host host-1 bench",
+  );
+  const id = String(made.id);
+  await cloud.api.untilStatus(id, "ACTIVE");
+  await cloud.sight("host-1").run(id, "true");
+  const pid = (await cloud.sight("host-1").pid(id)) ?? 0;
+  const template = (await readFile(`/proc/${pid}/cmdline`, "utf8")).split("\0").filter((arg) => arg !== "");
+  const hand = new HandGuest(cloud, id, template);
+  handQmp = await hand.launch("host-1", []);
+  while (!(await readFile(hand.log("host-1"), "utf8").catch(() => "")).includes("tick 20 "))
+    await sleep(systemClock, 100);
+
+  const api: Figure[] = [];
+  const byHand: Figure[] = [];
+  for (let round = 0; round < rounds; round += 1) {
+    const [from, to] = round % 2 === 0 ? (["host-1", "host-2"] as const) : (["host-2", "host-1"] as const);
+    // The first look at the hand's disk needs the API's guest at home, so the hand goes before it leaves and after it returns.
+    const current = handQmp;
+    const throughApi = async () => api.push(await measureApi(id, from, to));
+    const throughHand = async () => {
+      const began = performance.now();
+      const silence = new Silence([hand.log(from), hand.log(to)]);
+      handQmp = await hand.migrate(current, from, to);
+      const totalMs = performance.now() - began;
+      byHand.push({ totalMs, silenceMs: await silence.end() });
+    };
+    if (from === "host-1") {
+      await throughHand();
+      await throughApi();
+    } else {
+      await throughApi();
+      await throughHand();
+    }
+  }
+  await report(api, byHand);
+} finally {
+  if (handQmp) await quit(handQmp);
+  await cloud.dispose();
 }
