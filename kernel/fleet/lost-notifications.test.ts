@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { systemIds } from "../ids/ids.ts";
 import { openPostgres, terminateListeners } from "../store/testing/stores.ts";
+import { announceService } from "./services.ts";
 import type { FleetTables } from "./tables.ts";
 import { FleetBench } from "./testing/fleet-bench.ts";
 
@@ -36,6 +38,8 @@ test("a poll that was held while the server was deaf is answered once it listens
 
 test("an answer of which no notification came is found by and by", { skip, timeout: 20_000 }, async () => {
   const bench = await FleetBench.open(openPostgres);
+  const service = { host: "a", binary: "nova-compute", service: "compute", cluster: null, facts: {}, zone: "nova" };
+  await bench.store.tx((t) => announceService(t, { clock: bench.clock, ids: systemIds }, service));
   bench.fleet.start();
   const answer = bench.call(await bench.held(), { host: "a" });
   await bench.until(() => bench.fleet.commands.awaitedHosts().has("a"));
