@@ -4,7 +4,7 @@ import { type Operation, operation } from "../../../kernel/operations/definition
 import type { Tx } from "../../../kernel/store/store.ts";
 import type { ComputeDependencies } from "../dependencies.ts";
 import { POWER } from "../domain/server-state.ts";
-import { getServer, transition } from "../store/servers.ts";
+import { getServer, lockServer, transition } from "../store/servers.ts";
 
 export interface SyncPowerInput {
   readonly serverId: string;
@@ -30,8 +30,9 @@ export function syncPowerOperation(deps: ComputeDependencies): Operation<SyncPow
     .step("follow", {
       tx: async (t, { input, out }) => {
         const { look } = out;
-        const server = await getServer(t, input.serverId);
-        if (look === null || server.task_state !== null) return;
+        // Two that noticed the same end must not trip over each other.
+        const server = await lockServer(t, input.serverId);
+        if (look === null || !server || server.deleted_at !== null || server.task_state !== null) return;
         if (server.host !== look.host || server.updated_at !== look.updatedAt) return;
         // A guest that is between two hosts is a matter of whoever moves it, or of the clean-up after that.
         if (look.power !== null && look.power !== "stopped" && look.power !== "crashed") return;
