@@ -10,7 +10,10 @@ import type { IdSource } from "../ids/ids.ts";
 import { errorFields, type Logger } from "../log/logger.ts";
 import { CONTROL_CHANNEL } from "../operations/channels.ts";
 import { RESYNC_CHANNEL, type Store, type Tx } from "../store/store.ts";
-import { addresseesOfEnded, COMMANDS_CHANNEL, Commands } from "./commands.ts";
+import { storeReport } from "./command-answers.ts";
+import { COMMANDS_CHANNEL } from "./command-channels.ts";
+import { addresseesOfEnded, CommandDelivery } from "./command-delivery.ts";
+import { Commands } from "./commands.ts";
 import { announceService, listServices, servicesOn } from "./services.ts";
 import type { FleetSettings } from "./settings.ts";
 import type { FleetTables } from "./tables.ts";
@@ -51,6 +54,7 @@ interface Poller {
 /** The server's side of the agent protocol: polls, reports, heartbeats. */
 export class Fleet {
   readonly commands: Commands;
+  readonly delivery: CommandDelivery;
   readonly settings: FleetSettings;
   readonly #options: FleetOptions;
   readonly #heard = new Map<string, number>();
@@ -68,6 +72,7 @@ export class Fleet {
     this.#options = options;
     this.settings = options.settings;
     this.commands = new Commands(options.store, options.clock);
+    this.delivery = new CommandDelivery(options.store, options.clock);
     const { store } = options;
     this.#unlisten.push(
       store.listen(COMMANDS_CHANNEL, (addressee) => this.#wakeAddressee(addressee)),
@@ -85,8 +90,8 @@ export class Fleet {
   /** Starts the timers; tests call `flush` and `sweep` themselves. */
   start(): void {
     this.#every(FLUSH_EVERY_MS, () => this.flush());
-    this.#every(SETTLE_EVERY_MS, () => this.commands.settleAll());
-    this.#every(SWEEP_EVERY_MS, () => this.commands.sweep());
+    this.#every(SETTLE_EVERY_MS, () => this.commands.awaited.settleAll());
+    this.#every(SWEEP_EVERY_MS, () => this.delivery.sweep());
   }
 
   async close(): Promise<void> {
@@ -95,7 +100,7 @@ export class Fleet {
     for (const unlisten of this.#unlisten) unlisten();
     for (const pollers of this.#pollers.values()) for (const poller of pollers) poller.wake();
     await this.flush();
-    this.commands.close();
+    this.commands.awaited.close();
   }
 
   /** A process of the server itself that shows as a service record (`nova-conductor`) and beats with this process. */
@@ -111,11 +116,11 @@ export class Fleet {
     if (request.services) await this.#booted(host, request);
     const clusters = await this.#clustersOf(host);
     const known = new Set(request.known);
-    const forget = await this.commands.forgettable(request.known);
+    const forget = await this.delivery.forgettable(request.known);
     const deadline = this.#options.clock.now() + Math.min(request.waitMs, this.settings.reportIntervalMs);
     for (;;) {
       const woken = this.#waitForNews(host, deadline, signal);
-      const { commands, revoked } = await this.commands.pending(host, clusters, known);
+      const { commands, revoked } = await this.delivery.pending(host, clusters, known);
       const late = this.#closed || signal?.aborted || this.#options.clock.now() >= deadline;
       if (commands.length > 0 || revoked.length > 0 || forget.length > 0 || late) {
         woken.cancel();
@@ -133,7 +138,7 @@ export class Fleet {
 
   async report(host: string, request: ReportRequest): Promise<void> {
     this.#heard.set(host, this.#options.clock.now());
-    await this.commands.report(host, request.results, request.progress);
+    await storeReport(this.#options.store, host, request);
     if (request.events.length === 0) return;
     await this.#options.store.tx(async (t) => {
       for (const event of request.events)
@@ -201,7 +206,7 @@ export class Fleet {
 
   async #findDown(now: number): Promise<void> {
     const { store } = this.#options;
-    const watched = new Set([...this.commands.awaitedHosts(), ...(await this.commands.takers())]);
+    const watched = new Set([...this.commands.awaited.hosts(), ...(await this.delivery.takers())]);
     if (watched.size === 0) return;
     const services = await servicesOn(store.read, [...watched]);
     for (const host of watched) {
@@ -209,8 +214,8 @@ export class Fleet {
       // An operator's forced_down is about scheduling; whether a call can still be answered is a matter of heartbeats.
       const silent = rows.every((row) => now - (row.last_seen ?? row.created_at) > this.settings.serviceDownTimeMs);
       if (!silent) continue;
-      this.commands.hostDown(host);
-      await store.tx((t) => this.commands.releaseTaken(t, host));
+      this.commands.awaited.hostDown(host);
+      await store.tx((t) => this.delivery.releaseTaken(t, host));
     }
   }
 

@@ -16,7 +16,7 @@ test("an answer that came while the server was deaf is found once it listens aga
   const answer = bench.call(await bench.held(), { host: "a" }, { timeoutMs: 86_400_000 });
   await bench.stored(1);
   const [command] = (await bench.poll("a")).commands;
-  await bench.until(() => bench.fleet.commands.awaitedHosts().has("a"));
+  await bench.until(() => bench.fleet.commands.awaited.hosts().has("a"));
   await terminateListeners(bench.store);
   await bench.answer("a", command?.key ?? "", "said to the deaf");
   assert.equal(await answer, "said to the deaf");
@@ -42,7 +42,7 @@ test("an answer of which no notification came is found by and by", { skip, timeo
   await bench.store.tx((t) => announceService(t, { clock: bench.clock, ids: systemIds }, service));
   bench.fleet.start();
   const answer = bench.call(await bench.held(), { host: "a" });
-  await bench.until(() => bench.fleet.commands.awaitedHosts().has("a"));
+  await bench.until(() => bench.fleet.commands.awaited.hosts().has("a"));
   const found = { state: "done", outcome: JSON.stringify("silently") } as const;
   await bench.store.tx((t) => t.tables<FleetTables>().updateTable("commands").set(found).execute());
   bench.clock.advance(10_000);

@@ -53,7 +53,5 @@ export const allowed: Readonly<Record<string, Readonly<Record<string, string>>>>
   packages: {
     "playwright-core": "drives the console's tests, which come with the console",
   },
-  "file size": {
-    "kernel/fleet/commands.ts": "delivery, results and questions of commands share one book of what is in flight",
-  },
+  "file size": {},
 };
