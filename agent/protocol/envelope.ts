@@ -27,9 +27,13 @@ export const ProvidedService = Type.Object({
   binary: Type.String(),
   /** Service type of the driver behind it: `compute`, `block-storage`, … */
   service: Type.String(),
+  /** A service with one record for each backend: the record's host is then `<host>@<backend>`. */
+  backend: Type.Optional(Type.String({ pattern: "^[a-zA-Z0-9._-]{1,120}$" })),
+  /** Its availability zone, when that is not the one of the cloud. */
+  zone: Type.Optional(Type.String({ pattern: "^[a-zA-Z0-9._-]{1,120}$" })),
   /** Facts of the driver, as the service's protocol file defines them. */
   facts: Type.Record(Type.String(), Type.Unknown()),
-  /** Clusters whose commands this agent may also take (active/active services). */
+  /** The cluster whose commands this agent may also take (active/active services), as OpenStack names it: `cluster@backend`. */
   cluster: Type.Union([Type.String(), Type.Null()]),
 });
 export type ProvidedService = Static<typeof ProvidedService>;

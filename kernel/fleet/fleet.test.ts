@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { onBothStores } from "../store/testing/stores.ts";
 import type { AgentBoot } from "./fleet.ts";
-import { findServiceOn, isUp, updateService } from "./services.ts";
+import { findServiceOn, isUp, listServices, updateService } from "./services.ts";
 import { defaultFleetSettings } from "./settings.ts";
 import { FleetBench } from "./testing/fleet-bench.ts";
 
@@ -48,6 +48,42 @@ onBothStores("Fleet", (open) => {
     assert.equal(await up("b"), false);
     await bench.boot("b");
     assert.equal(await up("b"), false);
+    await bench.close();
+  });
+
+  test("a service with backends has a record for each; one that is provided no more falls silent", async () => {
+    const bench = await FleetBench.open(open);
+    const provide = (...backends: string[]) =>
+      bench.fleet.poll("a", {
+        bootId: `boot-${backends}`,
+        services: backends.map((backend) => {
+          const cluster = backend === "shared" ? "pileus@shared" : null;
+          return { binary: "cinder-volume", service: "block-storage", backend, zone: "west", facts: {}, cluster };
+        }),
+        known: [],
+        waitMs: 0,
+      });
+    const up = async () => {
+      const rows = await listServices(bench.store.read, { binary: "cinder-volume" });
+      return rows.filter((row) => isUp(row, bench.clock.now(), defaultFleetSettings)).map((row) => row.host);
+    };
+    await provide("shared", "local");
+    bench.clock.advance(70_000);
+    await bench.poll("a");
+    await bench.fleet.flush();
+    assert.deepEqual(await up(), ["a@shared", "a@local"]);
+    const record = await findServiceOn(bench.store.read, "a@shared", "cinder-volume");
+    assert.deepEqual([record?.node, record?.cluster, record?.zone], ["a", "pileus@shared", "west"]);
+    void bench.call(await bench.held(), { cluster: "pileus@shared" });
+    await bench.stored(1);
+    assert.equal((await bench.poll("a")).commands.length, 1);
+    await provide("local");
+    bench.clock.advance(70_000);
+    await bench.poll("a");
+    await bench.fleet.flush();
+    assert.deepEqual(await up(), ["a@local"]);
+    await provide("shared", "local");
+    assert.deepEqual(await up(), ["a@shared", "a@local"]);
     await bench.close();
   });
 

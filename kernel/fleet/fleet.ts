@@ -14,9 +14,9 @@ import { storeReport } from "./command-answers.ts";
 import { COMMANDS_CHANNEL } from "./command-channels.ts";
 import { addresseesOfEnded, CommandDelivery } from "./command-delivery.ts";
 import { Commands } from "./commands.ts";
-import { announceService, listServices, servicesOn } from "./services.ts";
+import { announceService, dropServices, listServices, servicesOn } from "./services.ts";
 import type { FleetSettings } from "./settings.ts";
-import type { FleetTables } from "./tables.ts";
+import type { FleetTables, ServiceRow } from "./tables.ts";
 
 /** What a service wants to know of its agents. Both run in the transaction that stores the news. */
 export interface FleetListener {
@@ -179,7 +179,7 @@ export class Fleet {
           await db
             .updateTable("services")
             .set({ last_seen: now })
-            .where("host", "in", some)
+            .where("node", "in", some)
             .where("service", "is not", null)
             .execute();
         }
@@ -210,7 +210,7 @@ export class Fleet {
     if (watched.size === 0) return;
     const services = await servicesOn(store.read, [...watched]);
     for (const host of watched) {
-      const rows = services.filter((row) => row.host === host);
+      const rows = services.filter((row) => row.node === host);
       // An operator's forced_down is about scheduling; whether a call can still be answered is a matter of heartbeats.
       const silent = rows.every((row) => now - (row.last_seen ?? row.created_at) > this.settings.serviceDownTimeMs);
       if (!silent) continue;
@@ -229,12 +229,24 @@ export class Fleet {
         .set({ boot_id: request.bootId, last_seen: clock.now() })
         .where("name", "=", host)
         .execute();
-      for (const s of services)
-        await announceService(
+      const announced: ServiceRow[] = [];
+      for (const s of services) {
+        const row = await announceService(
           t,
           { clock, ids },
-          { host, binary: s.binary, service: s.service, cluster: s.cluster, facts: s.facts, zone },
+          {
+            host,
+            backend: s.backend,
+            binary: s.binary,
+            service: s.service,
+            cluster: s.cluster,
+            facts: s.facts,
+            zone: s.zone ?? zone,
+          },
         );
+        announced.push(row);
+      }
+      await dropServices(t, host, announced);
       const boot = { host, services, inventory: request.inventory ?? {} };
       for (const listener of this.#options.listeners) await listener.booted?.(t, boot);
     });
@@ -242,7 +254,7 @@ export class Fleet {
 
   /** The agent announces its clusters once per boot, maybe to another process of the server, or to one that is gone. */
   async #clustersOf(host: string): Promise<readonly string[]> {
-    const rows = await listServices(this.#options.store.read, { host });
+    const rows = await listServices(this.#options.store.read, { node: host });
     const clusters = rows.flatMap((row) => row.cluster ?? []);
     this.#clusters.set(host, clusters);
     return clusters;

@@ -8,6 +8,7 @@ import type { FleetTables, ServiceRow } from "./tables.ts";
 
 export interface ServiceFilter {
   readonly host?: string;
+  readonly node?: string;
   readonly binary?: string;
   readonly service?: string;
 }
@@ -16,14 +17,15 @@ export interface ServiceFilter {
 export async function listServices(q: Queries, filter: ServiceFilter = {}): Promise<ServiceRow[]> {
   let query = q.tables<FleetTables>().selectFrom("services").selectAll().orderBy("number");
   if (filter.host !== undefined) query = query.where("host", "=", filter.host);
+  if (filter.node !== undefined) query = query.where("node", "=", filter.node);
   if (filter.binary !== undefined) query = query.where("binary_name", "=", filter.binary);
   if (filter.service !== undefined) query = query.where("service", "=", filter.service);
   return await query.execute();
 }
 
-/** The records of some hosts, in no order. */
+/** The records of some hosts with those of their backends, in no order. */
 export async function servicesOn(q: Queries, hosts: readonly string[]): Promise<ServiceRow[]> {
-  return await q.tables<FleetTables>().selectFrom("services").selectAll().where("host", "in", hosts).execute();
+  return await q.tables<FleetTables>().selectFrom("services").selectAll().where("node", "in", hosts).execute();
 }
 
 export async function findService(q: Queries, uuid: string): Promise<ServiceRow | undefined> {
@@ -58,12 +60,24 @@ export async function updateService(t: Tx, clock: Clock, uuid: string, patch: Se
   return row;
 }
 
+/** The host provides these and nothing else: its heartbeats no longer count for its other records. */
+export async function dropServices(t: Tx, node: string, provided: readonly ServiceRow[]): Promise<void> {
+  const uuids = provided.map((row) => row.uuid);
+  let others = t.tables<FleetTables>().updateTable("services").set({ node: "" }).where("node", "=", node);
+  others = others.where("service", "is not", null);
+  if (uuids.length > 0) others = others.where("uuid", "not in", uuids);
+  await others.execute();
+}
+
 export async function deleteService(t: Tx, uuid: string): Promise<void> {
   await t.tables<FleetTables>().deleteFrom("services").where("uuid", "=", uuid).execute();
 }
 
 export interface ServiceAnnouncement {
+  /** The host that beats for the record. */
   readonly host: string;
+  /** With a backend, the record's host is `host@backend`. */
+  readonly backend?: string | undefined;
   readonly binary: string;
   readonly service: string | null;
   readonly cluster: string | null;
@@ -79,17 +93,20 @@ export async function announceService(
 ): Promise<ServiceRow> {
   const { clock, ids } = tools;
   const db = t.tables<FleetTables>();
-  const known = await findServiceOn(t, announced.host, announced.binary);
+  const { host: node, backend } = announced;
+  const host = backend === undefined ? node : `${node}@${backend}`;
+  const known = await findServiceOn(t, host, announced.binary);
   const facts = JSON.stringify(announced.facts);
   if (known) {
-    const changed = { facts, cluster: announced.cluster, last_seen: clock.now() };
+    const changed = { facts, node, cluster: announced.cluster, last_seen: clock.now() };
     await db.updateTable("services").set(changed).where("uuid", "=", known.uuid).execute();
     return { ...known, ...changed };
   }
   const row: ServiceRow = {
     uuid: ids.uuid(),
     number: await nextNumber(t, "service"),
-    host: announced.host,
+    host,
+    node,
     binary_name: announced.binary,
     service: announced.service,
     cluster: announced.cluster,

@@ -26,7 +26,10 @@ export interface ServiceTable {
   uuid: string;
   /** The integer id of older microversions. */
   number: number;
+  /** The host's name, or `host@backend` for a service that has a record for each of its backends. */
   host: string;
+  /** The host that beats for it: its agent provides this. Empty when that agent came back without it. */
+  node: string;
   binary_name: string;
   /** Service type of the driver: `compute`, `block-storage`, …; null for the server's own processes. */
   service: string | null;
@@ -98,6 +101,14 @@ export const fleetMigrations: readonly Migration[] = [
       "CREATE INDEX commands_taken ON commands (taken_by, state) WHERE taken_by IS NOT NULL",
       "CREATE INDEX commands_of_operation ON commands (operation_id)",
       "CREATE INDEX commands_by_base ON commands (base_key)",
+    ],
+  },
+  {
+    name: "kernel-0005-service-nodes",
+    statements: [
+      "ALTER TABLE services ADD COLUMN node text NOT NULL DEFAULT ''",
+      "UPDATE services SET node = host",
+      "CREATE INDEX services_of_node ON services (node)",
     ],
   },
 ];

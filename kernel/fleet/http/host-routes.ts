@@ -45,7 +45,7 @@ export function hostRoutes(deps: {
       async handler(request) {
         request.authorize("pileus:hosts:list");
         const hosts = await store.read.tables<FleetTables>().selectFrom("hosts").selectAll().orderBy("name").execute();
-        const services = Map.groupBy(await listServices(store.read), (row) => row.host);
+        const services = Map.groupBy(await listServices(store.read), (row) => row.node);
         return {
           body: { hosts: hosts.map((host) => hostView(host, services.get(host.name) ?? [], clock.now(), settings)) },
         };
