@@ -28,3 +28,23 @@ for (const { action, from, to } of CHANGES) {
     stores: action === "reboot" ? ["sqlite", "postgres"] : ["sqlite"],
   });
 }
+
+for (const type of ["hard", "soft"] as const) {
+  serverMatrix({
+    name: `${type}, of a server whose guest is gone`,
+    operation: (operations) => operations.power.reboot,
+    server: async (world) => {
+      const id = await world.given.server();
+      world.sim.host("a")?.guests.delete(id);
+      return id;
+    },
+    start: (world, id) => world.given.power(id, "reboot", type),
+    done: { host: "a", vm: "active" },
+    // A guest that was made again before the operation failed is kept.
+    undone: (world, id) =>
+      world.sim.host("a")?.guests.has(id)
+        ? { host: "a", vm: "active" }
+        : { host: "a", vm: "stopped", power: "gone", shown: "stopped" },
+    stores: ["sqlite"],
+  });
+}

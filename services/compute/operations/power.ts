@@ -92,14 +92,18 @@ async function stop(a: EffectContext, deps: ComputeDependencies, input: PowerInp
   );
 }
 
+/** A guest that is gone is made again over its disk: a reboot is what users try first on a server that does not answer. */
 async function reboot(a: EffectContext, deps: ComputeDependencies, input: PowerInput): Promise<unknown> {
   const host = homeOf(await getServer(a.read, input.serverId));
   const graceMs = deps.settings.shutdownTimeoutMs;
   const command = { serverId: input.serverId, type: input.rebootType ?? "soft", graceMs };
-  return await a.call(computeVerbs, "compute.reboot", command, {
-    to: { host },
-    timeoutMs: graceMs + deps.settings.bootTimeoutMs,
-  });
+  const options = { to: { host }, timeoutMs: graceMs + deps.settings.bootTimeoutMs };
+  try {
+    return await a.call(computeVerbs, "compute.reboot", command, options);
+  } catch (error) {
+    if (!(error instanceof CloudError) || !GONE.includes(error.code)) throw error;
+    return await run(a, deps, input);
+  }
 }
 
 async function pause(a: EffectContext, _deps: ComputeDependencies, input: PowerInput): Promise<unknown> {

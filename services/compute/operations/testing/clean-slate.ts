@@ -12,8 +12,8 @@ export interface Expected {
   /** Any of these; null for a server that is nowhere. */
   readonly host: string | readonly string[] | null;
   readonly vm: VmState;
-  /** Of the guest; derived from `vm` when absent. */
-  readonly power?: "running" | "paused" | "stopped" | "crashed";
+  /** Of the guest; derived from `vm` when absent. `gone`: its host has the disk only. */
+  readonly power?: "running" | "paused" | "stopped" | "crashed" | "gone";
   /** What the server shows, when that is not the guest's power. */
   readonly shown?: "running" | "paused" | "stopped" | "crashed";
   readonly flavor?: FlavorSnapshot;
@@ -50,7 +50,7 @@ export async function expectCleanSlate(world: OperationWorld, ...servers: Expect
     const flavor = flavorOf(row);
     if (wanted.flavor) assert.deepEqual(flavor, wanted.flavor);
     const power = wanted.power ?? POWER_OF[wanted.vm];
-    guests.push({ host: row.host, serverId, power });
+    if (power !== "gone") guests.push({ host: row.host, serverId, power });
     assert.equal(row.power_state, POWER_NUMBERS[wanted.shown ?? power ?? "stopped"], "power_state of the server");
     disks.push({ store: row.storage === "shared" ? "store" : row.host, serverId });
     allocations.push({
@@ -61,7 +61,7 @@ export async function expectCleanSlate(world: OperationWorld, ...servers: Expect
       disk_gib: flavor.diskGiB,
     });
     assert.deepEqual(new Set(bound.map((port) => port.host)), new Set([row.host]), "hosts of the server's ports");
-    ports.push(...bound.map((port) => `${row.host} ${port.id}`));
+    if (power !== "gone") ports.push(...bound.map((port) => `${row.host} ${port.id}`));
     const open = await db
       .selectFrom("migrations")
       .select("status")
@@ -103,7 +103,7 @@ const POWER_OF: Partial<Record<VmState, "running" | "paused" | "stopped">> = {
   stopped: "stopped",
   resized: "running",
 };
-const POWER_NUMBERS = { running: 1, paused: 3, stopped: 4, crashed: 6 } as const;
+const POWER_NUMBERS = { running: 1, paused: 3, stopped: 4, crashed: 6, gone: 4 } as const;
 
 function sorted(list: readonly unknown[]): string[] {
   return list.map((one) => JSON.stringify(one)).toSorted();

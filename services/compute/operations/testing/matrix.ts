@@ -21,7 +21,7 @@ export interface ServerMatrix<Input> {
   readonly start: (world: OperationWorld, serverId: string) => Promise<StartOptions<Input>>;
   readonly drive?: (world: OperationWorld, serverId: string, operation: AtRest) => Promise<boolean>;
   readonly done: Slate;
-  readonly undone: Slate;
+  readonly undone: Slate | ((world: OperationWorld, serverId: string) => Slate);
   readonly settings?: Partial<ComputeSettings>;
   readonly stores?: readonly DialectName[];
 }
@@ -42,6 +42,9 @@ export function serverMatrix<Input>(matrix: ServerMatrix<Input>): void {
     },
     ...(drive ? { drive: (world: OperationWorld, operation: AtRest) => drive(world, serverId, operation) } : {}),
     afterSuccess: (world) => expectCleanSlate(world, { serverId, ...matrix.done }),
-    afterUnwind: (world) => expectCleanSlate(world, { serverId, ...matrix.undone }),
+    afterUnwind: (world) => {
+      const undone = typeof matrix.undone === "function" ? matrix.undone(world, serverId) : matrix.undone;
+      return expectCleanSlate(world, { serverId, ...undone });
+    },
   });
 }
