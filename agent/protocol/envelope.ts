@@ -46,8 +46,10 @@ export const Command = Type.Object({
   subject: Type.String(),
   epoch: Type.Integer(),
   input: Type.Unknown(),
-  /** Epoch milliseconds. */
-  deadlineAt: Type.Integer(),
+  /**
+   * Milliseconds, counted from its arrival. A duration and no point in time: the clocks of hosts and server may be far apart.
+   */
+  timeLeftMs: Type.Integer(),
 });
 export type Command = Static<typeof Command>;
 

@@ -56,7 +56,7 @@ function setUp(journal: Journal = new MemoryJournal()) {
     subject: "s1",
     epoch: 1,
     input: { n: 1 },
-    deadlineAt: clock.now() + 60_000,
+    timeLeftMs: 60_000,
     ...more,
   });
   const call = (index: number) => {
@@ -145,7 +145,7 @@ test("bad input and unknown verbs are refused by kind and code", async () => {
 test("the deadline aborts, also while waiting for a turn, and leaves no timer", async () => {
   const t = setUp();
   t.executor.accept(t.command("a"));
-  t.executor.accept(t.command("b", { deadlineAt: t.clock.now() + 1000 }));
+  t.executor.accept(t.command("b", { timeLeftMs: 1000 }));
   await settle();
   t.clock.advance(1000);
   await settle();

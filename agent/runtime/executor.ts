@@ -139,7 +139,7 @@ export class Executor {
       disarm: () => {},
       done: Promise.resolve(),
     };
-    running.disarm = this.#armDeadline(command.deadlineAt, running.abort);
+    running.disarm = this.#armDeadline(command.timeLeftMs, running.abort);
     this.#running.set(command.key, running);
     running.done = this.#runToEnd(command, handler, running);
   }
@@ -178,12 +178,12 @@ export class Executor {
   }
 
   #call(command: Command, running: Running, log: Logger): Call {
-    const { reporter, image } = this.#options;
+    const { reporter, image, clock } = this.#options;
     const { signal } = running.abort;
     return {
       key: command.key,
       epoch: command.epoch,
-      deadline: new Date(command.deadlineAt),
+      deadline: new Date(clock.now() + command.timeLeftMs),
       signal,
       log,
       progress: (percent, detail = {}) => {
@@ -193,15 +193,16 @@ export class Executor {
     };
   }
 
-  #armDeadline(deadlineAt: number, abort: AbortController): () => void {
+  /** Counts by timers alone, which do not jump when somebody sets the host's clock. */
+  #armDeadline(timeLeftMs: number, abort: AbortController): () => void {
     const { clock } = this.#options;
     let timer: Timer | undefined;
-    const check = () => {
-      const leftMs = deadlineAt - clock.now();
-      if (leftMs > 0) timer = clock.after(Math.min(leftMs, LONGEST_TIMER_MS), check);
+    const wait = (leftMs: number) => {
+      const partMs = Math.min(leftMs, LONGEST_TIMER_MS);
+      if (leftMs > 0) timer = clock.after(partMs, () => wait(leftMs - partMs));
       else abort.abort(new CloudError("unavailable", "agent.deadline_exceeded", "The command ran out of time."));
     };
-    check();
+    wait(timeLeftMs);
     return () => timer?.cancel();
   }
 }

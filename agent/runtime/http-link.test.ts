@@ -158,7 +158,7 @@ test("a whole agent over HTTP works, survives the server's absence and its own r
     subject: spec.serverId,
     epoch: 1,
     input: { spec, power: "running" },
-    deadlineAt: systemClock.now() + 60_000,
+    timeLeftMs: 60_000,
   });
   const agent = await start();
   await until(() => small.host("h").polls.length >= 2);

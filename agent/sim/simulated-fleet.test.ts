@@ -28,7 +28,7 @@ async function setUp(hosts = ["a", "b"]) {
   await fleet.settle();
   const specs = testSpecs();
   const command = (key: string, verb: string, subject: string, input: unknown, epoch = 1): Command => {
-    return { key, verb: `compute.${verb}`, subject, epoch, input, deadlineAt: clock.now() + 3_600_000 };
+    return { key, verb: `compute.${verb}`, subject, epoch, input, timeLeftMs: 3_600_000 };
   };
   const result = (key: string): unknown => {
     const outcome = server.results.get(key)?.outcome;

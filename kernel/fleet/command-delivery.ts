@@ -34,8 +34,11 @@ export class CommandDelivery {
       .orderBy("commands.created_at")
       .execute();
     await this.#drop(rows.filter((row) => hasEnded(row) && !known.has(row.key)));
+    const now = this.#clock.now();
+    // Nobody waits any more for what is too late; a repeat of the call would give it time again.
+    const fresh = rows.filter((row) => isWanted(row) && !known.has(row.key) && row.deadline_at > now);
     return {
-      commands: rows.filter((row) => isWanted(row) && !known.has(row.key)).map(toWire),
+      commands: fresh.map((row) => toWire(row, now)),
       revoked: rows.filter((row) => !isWanted(row) && known.has(row.key)),
     };
   }
@@ -165,13 +168,13 @@ function hasEnded(row: Asker): boolean {
   return row.operation_state !== null && FINAL_STATES.includes(row.operation_state);
 }
 
-function toWire(row: CommandRow): Command {
+function toWire(row: CommandRow, now: number): Command {
   return {
     key: row.key,
     verb: row.verb,
     subject: row.subject,
     epoch: row.epoch,
     input: JSON.parse(row.input),
-    deadlineAt: row.deadline_at,
+    timeLeftMs: row.deadline_at - now,
   };
 }

@@ -156,6 +156,24 @@ onBothStores("Commands", (open) => {
     await bench.close();
   });
 
+  test("an agent is told how much time is left, by the server's clock alone; what is too late is not begun", async () => {
+    const bench = await FleetBench.open(open);
+    const id = await bench.held();
+    const call = bench.call(id, A, { timeoutMs: 60_000 });
+    await bench.stored(1);
+    await bench.until(() => bench.fleet.commands.awaited.hosts().has("a"));
+    const left = async () => (await bench.poll("a")).commands.map((command) => command.timeLeftMs);
+    assert.deepEqual(await left(), [60_000]);
+    bench.clock.advance(59_000);
+    assert.deepEqual(await left(), [1000]);
+    bench.clock.advance(1000);
+    await assert.rejects(call, fails("fleet.timeout"));
+    assert.deepEqual(await left(), []);
+    void bench.call(id, A, { timeoutMs: 5000 });
+    assert.deepEqual(await bench.until(async () => (await left())[0]), 5000);
+    await bench.close();
+  });
+
   test("any member of a cluster takes its command; when the taker dies another one does", async () => {
     const bench = await FleetBench.open(open);
     for (const host of ["a", "b"]) await bench.boot(host, "pool");

@@ -68,6 +68,7 @@ export interface CommandTable {
   state: CommandState;
   /** Result of a done command, fault of a failed one. */
   outcome: string | null;
+  /** By the clocks of the server's processes, as everything here: a host never sees it. */
   deadline_at: number;
   created_at: number;
 }

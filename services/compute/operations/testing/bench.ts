@@ -23,11 +23,12 @@ export class Bench {
     this.#test = test;
   }
 
-  static async open(open: Open, settings: Partial<ComputeSettings> = {}): Promise<Bench> {
+  /** `skewMs`: how far the hosts' clocks are ahead of the server's. */
+  static async open(open: Open, settings: Partial<ComputeSettings> = {}, skewMs = 0): Promise<Bench> {
     const test = await open(operationWorldMigrations);
     const clock = new ManualClock();
     const tools = { store: test.store, clock, ids: systemIds, control: new OperationControl(clock, systemIds) };
-    const world = await OperationWorld.open(new OperationHarness(settings), tools);
+    const world = await OperationWorld.open(new OperationHarness(settings), tools, undefined, skewMs);
     await test.store.tx(async (t) => {
       for (const statement of LOG[test.store.dialect]) await sql.raw(statement).execute(t.tables<Log>());
     });

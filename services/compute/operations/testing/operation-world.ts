@@ -4,6 +4,7 @@ import { SimWorld } from "../../../../agent/drivers/compute/sim/sim-world.ts";
 import { computeService } from "../../../../agent/runtime/compute-service.ts";
 import type { InProcessServer } from "../../../../agent/runtime/in-process-link.ts";
 import { SimulatedFleet } from "../../../../agent/sim/simulated-fleet.ts";
+import type { Clock } from "../../../../kernel/clock/clock.ts";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import { Fleet } from "../../../../kernel/fleet/fleet.ts";
 import { Membership } from "../../../../kernel/fleet/join.ts";
@@ -45,7 +46,7 @@ export class OperationWorld implements FaultWorld {
   #wake: (host: string) => void = () => {};
   #calm = 0;
 
-  private constructor(harness: OperationHarness, tools: WorldTools, under: AnyOperation | undefined) {
+  private constructor(harness: OperationHarness, tools: WorldTools, under: AnyOperation | undefined, skewMs: number) {
     this.harness = harness;
     this.tools = tools;
     const { clock, store, ids } = tools;
@@ -61,7 +62,7 @@ export class OperationWorld implements FaultWorld {
       services: (host, session) => [
         computeService(createSimComputeDriver({ world: this.sim, host }), session.openConsole),
       ],
-      clock,
+      clock: skewed(clock, skewMs),
       ids,
       random: () => 0.5,
       log: silentLogger,
@@ -70,9 +71,14 @@ export class OperationWorld implements FaultWorld {
     this.given = given(this);
   }
 
-  /** `under`: the operation that a fault matrix runs by itself. */
-  static async open(harness: OperationHarness, tools: WorldTools, under?: AnyOperation): Promise<OperationWorld> {
-    const world = new OperationWorld(harness, tools, under);
+  /** `under`: the operation that a fault matrix runs by itself. `skewMs`: how far the hosts' clocks are ahead of the server's. */
+  static async open(
+    harness: OperationHarness,
+    tools: WorldTools,
+    under?: AnyOperation,
+    skewMs = 0,
+  ): Promise<OperationWorld> {
+    const world = new OperationWorld(harness, tools, under, skewMs);
     for (const name of HOSTS) world.sim.addHost({ name, sharedStorage: "store" });
     await ensureDefaultNetwork(tools.store, harness.networkContext, { projectId: "admin" });
     const tokens = HOSTS.map(async (name) => ({ name, token: await world.membership.createToken(name) }));
@@ -228,4 +234,8 @@ export class OperationWorld implements FaultWorld {
       openConsole: () => Promise.reject(new CloudError("invalid", "test.no_consoles", "There are no consoles.")),
     };
   }
+}
+
+function skewed(clock: Clock, byMs: number): Clock {
+  return { now: () => clock.now() + byMs, after: (delayMs, fn) => clock.after(delayMs, fn) };
 }
