@@ -24,6 +24,9 @@ import type { KernelServices, ServiceManifest } from "../../kernel/service/manif
 import { counterMigration } from "../../kernel/store/counters.ts";
 import { migrate } from "../../kernel/store/migrate.ts";
 import type { Store } from "../../kernel/store/store.ts";
+import type { BlockStorageDependencies } from "../../services/block-storage/dependencies.ts";
+import { createBlockStorageService } from "../../services/block-storage/service.ts";
+import { defaultBlockStorageSettings } from "../../services/block-storage/settings.ts";
 import type { ComputeDependencies } from "../../services/compute/dependencies.ts";
 import { computeListener } from "../../services/compute/reconcile/agent-news.ts";
 import { seedFlavors } from "../../services/compute/seed.ts";
@@ -100,6 +103,12 @@ async function startOn(store: Store, loggers: Loggers, settings: ServerSettings)
     images: image.public,
     network: network.public,
   };
+  const volumeDeps: BlockStorageDependencies = {
+    kernel,
+    settings: { ...defaultBlockStorageSettings, ...settings.blockStorage },
+    fleet: settings.fleet,
+    images: image.public,
+  };
   const fleet = new Fleet({
     store,
     clock: systemClock,
@@ -110,7 +119,10 @@ async function startOn(store: Store, loggers: Loggers, settings: ServerSettings)
     listeners: [computeListener(deps)],
   });
   const compute = createComputeService(deps, fleet.commands);
-  const manifests: readonly ServiceManifest[] = [identity.manifest, image.manifest, network.manifest, compute.manifest];
+  const blockStorage = createBlockStorageService(volumeDeps);
+  const manifests: readonly ServiceManifest[] = [identity, image, network, compute, blockStorage].map(
+    ({ manifest }) => manifest,
+  );
   await migrate(
     store,
     [counterMigration, ...operationMigrations, ...fleetMigrations, ...manifests.flatMap((m) => m.migrations)],
@@ -164,7 +176,8 @@ async function startOn(store: Store, loggers: Loggers, settings: ServerSettings)
   const publicUrl = settings.publicUrl ?? address;
   const services: SeedServices = { identity, image, network, seedFlavors: () => seedFlavors(kernel) };
   const cloud = await seedCloud(services, settings, publicUrl);
-  for (const binary of ["nova-conductor", "nova-scheduler"]) await fleet.announceLocal(hostname(), binary);
+  for (const binary of ["nova-conductor", "nova-scheduler", "cinder-scheduler"])
+    await fleet.announceLocal(hostname(), binary);
   fleet.start();
   await runner.start();
   const reconcile = new ReconcileLoop(

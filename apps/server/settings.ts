@@ -1,5 +1,6 @@
 import type { FleetSettings } from "../../kernel/fleet/settings.ts";
 import type { LogLevel } from "../../kernel/log/logger.ts";
+import type { BlockStorageSettings } from "../../services/block-storage/settings.ts";
 import type { ComputeSettings } from "../../services/compute/settings.ts";
 
 /** Everything that one server process is told; made from flags and the configuration file by apps/cli. */
@@ -23,6 +24,8 @@ export interface ServerSettings {
   readonly logFile?: string;
   readonly compute: ComputeSettings;
   readonly fleet: FleetSettings;
+  /** Differences from the defaults. */
+  readonly blockStorage?: Partial<BlockStorageSettings>;
   /** Password of a new cloud's admin; generated when null. */
   readonly adminPassword: string | null;
 }

@@ -23,6 +23,7 @@ const OPEN: readonly string[] = [
   "kernel: kernel.health",
   "kernel: kernel.metrics",
   "network: versions.list",
+  "volume: volume.versions",
 ];
 
 /** Refused although the first rule allows: the catalog is one of a project; a list without a project means that of all. */

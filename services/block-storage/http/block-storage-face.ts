@@ -1,0 +1,15 @@
+import type { Route } from "../../../kernel/http/route.ts";
+import type { ServedFace } from "../../../kernel/http/server.ts";
+import type { FaceDependencies } from "./dependencies.ts";
+import { blockStorageFace } from "./face.ts";
+import { serviceRoutes } from "./services.ts";
+import { currentVersion, versionList } from "./version-documents.ts";
+
+/** `/volume/v3`, with and without the project's id in the path. */
+export function blockStorageFaces(deps: FaceDependencies): ServedFace[] {
+  return [{ face: blockStorageFace, routes: [versionList, currentVersion, ...apiRoutes(deps)] }];
+}
+
+function apiRoutes(deps: FaceDependencies): Route[] {
+  return [...serviceRoutes(deps)];
+}

@@ -1,0 +1,59 @@
+import { type Clock, isoMicros } from "../../../kernel/clock/clock.ts";
+import { isUp } from "../../../kernel/fleet/services.ts";
+import type { FleetSettings } from "../../../kernel/fleet/settings.ts";
+import type { ServiceRow } from "../../../kernel/fleet/tables.ts";
+import { versionSteps } from "../../../kernel/http/version-steps.ts";
+import { VOLUME_BINARY, type VolumeService } from "../store/services.ts";
+
+type Judging = { readonly kernel: { readonly clock: Clock }; readonly fleet: FleetSettings };
+
+export function stateOf(row: ServiceRow, deps: Judging): "up" | "down" {
+  return isUp(row, deps.kernel.clock.now(), deps.fleet) ? "up" : "down";
+}
+
+/** The last heartbeat or change by an operator. */
+export function updatedAt(row: ServiceRow): string | null {
+  const last = Math.max(row.last_seen ?? 0, row.modified_at ?? 0);
+  return last === 0 ? null : isoMicros(last);
+}
+
+/** The newest shape. */
+export function serviceView(service: VolumeService, deps: Judging, backendState: string | null) {
+  const { record, backend } = service;
+  const view: Record<string, unknown> = {
+    binary: record.binary_name,
+    host: record.host,
+    zone: record.zone,
+    status: record.disabled === 1 ? "disabled" : "enabled",
+    state: stateOf(record, deps),
+    updated_at: updatedAt(record),
+    disabled_reason: record.disabled_reason,
+    cluster: record.cluster,
+  };
+  if (record.binary_name !== VOLUME_BINARY) return view;
+  return {
+    ...view,
+    replication_status: backend?.replication_status ?? "not-capable",
+    active_backend_id: backend?.active_backend_id ?? null,
+    frozen: backend?.frozen === 1,
+    backend_state: backendState,
+  };
+}
+
+/** Each microversion that changed how a service looks. */
+export const serviceVersions = versionSteps<Record<string, unknown>>([
+  {
+    since: "3.7",
+    name: "cluster",
+    down(service) {
+      delete service.cluster;
+    },
+  },
+  {
+    since: "3.49",
+    name: "backend_state",
+    down(service) {
+      delete service.backend_state;
+    },
+  },
+]);

@@ -1,0 +1,19 @@
+import type { RuleDefault } from "../../kernel/policy/policy.ts";
+
+/** The defaults of OpenStack Block Storage. Everything is project-scoped: other tokens are refused whatever their roles. */
+
+const ADMIN = "rule:admin_api";
+export const MEMBER = "rule:admin_api or (role:member and project_id:%(project_id)s)";
+export const READER = "rule:admin_api or (role:reader and project_id:%(project_id)s)";
+
+/** Rule → names. A name stands here once a route asks for it. */
+const RULES: readonly (readonly [rule: string, names: readonly string[]])[] = [
+  [ADMIN, ["volume_extension:services:index"]],
+];
+
+export const blockStoragePolicies: readonly RuleDefault[] = [
+  { name: "admin_api", rule: "role:admin", description: "Block Storage: is an administrator." },
+  ...RULES.flatMap(([rule, names]) =>
+    names.map((name): RuleDefault => ({ name, rule, description: `Block Storage: ${name}.`, scopeTypes: ["project"] })),
+  ),
+];

@@ -1,0 +1,27 @@
+import type { ServiceManifest } from "../../kernel/service/manifest.ts";
+import type { BlockStorageDependencies } from "./dependencies.ts";
+import { blockStorageFaces } from "./http/block-storage-face.ts";
+import { blockStoragePolicies } from "./policies.ts";
+import type { BlockStoragePublic } from "./public.ts";
+import { blockStorageMigrations } from "./store/tables.ts";
+import { findVolume } from "./store/volumes.ts";
+
+export interface BlockStorageService {
+  readonly manifest: ServiceManifest;
+  readonly public: BlockStoragePublic;
+}
+
+/** The block storage service. Its listener (`blockStorageListener`) is made apart: the fleet needs it first. */
+export function createBlockStorageService(deps: BlockStorageDependencies): BlockStorageService {
+  return {
+    manifest: {
+      name: "block-storage",
+      policies: blockStoragePolicies,
+      migrations: blockStorageMigrations,
+      faces: blockStorageFaces(deps),
+      operations: [],
+      reconcilers: [],
+    },
+    public: { find: findVolume },
+  };
+}

@@ -1,0 +1,42 @@
+import { DEFAULT_TYPE_ID, type VolumeRow } from "../store/tables.ts";
+
+/** Rows with everything in them; tests override what they are about. */
+
+export function volumeRow(base: { id: string; project_id: string; now: number }): VolumeRow {
+  return {
+    id: base.id,
+    project_id: base.project_id,
+    user_id: "user-member",
+    name: "data",
+    description: null,
+    status: "available",
+    previous_status: null,
+    attach_status: "detached",
+    migration_status: null,
+    replication_status: "disabled",
+    size_gib: 1,
+    type_id: DEFAULT_TYPE_ID,
+    host: "host-1@shared#pool",
+    cluster_name: null,
+    zone: "nova",
+    bootable: 0,
+    multiattach: 0,
+    encrypted: 0,
+    shared_targets: 0,
+    consumes_quota: 1,
+    snapshot_id: null,
+    source_volume_id: null,
+    image_id: null,
+    metadata: "{}",
+    image_metadata: null,
+    admin_metadata: "{}",
+    group_id: null,
+    provider_id: null,
+    service_uuid: null,
+    name_id: null,
+    created_at: base.now,
+    updated_at: null,
+    launched_at: base.now,
+    deleted_at: null,
+  };
+}
