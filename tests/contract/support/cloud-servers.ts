@@ -79,12 +79,12 @@ export class CloudServers {
     return answer.body.migrations;
   }
 
-  /** The newest migration record once it has this status. */
-  async migrated(id: string, status: string): Promise<Json> {
+  /** The newest migration record once it has one of these statuses. */
+  async migrated(id: string, ...statuses: [string, ...string[]]): Promise<Json> {
     const [newest] = await until(
-      `migration ${status}`,
+      `migration ${statuses.join(" or ")}`,
       () => this.migrations(id),
-      ([m]) => m?.status === status,
+      ([m]) => statuses.includes(m?.status),
     );
     return newest;
   }
