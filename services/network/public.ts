@@ -35,6 +35,25 @@ export interface PortInfo {
   readonly madeForServer: boolean;
 }
 
+/** A security group as Compute shows it, with what it lets in. */
+export interface SecurityGroupInfo {
+  readonly id: string;
+  readonly name: string;
+  readonly description: string;
+  readonly projectId: string;
+  readonly ingress: readonly IngressRule[];
+}
+
+/** Null: any. `remoteGroup`: a group's name and project. */
+export interface IngressRule {
+  readonly id: string;
+  readonly protocol: string | null;
+  readonly fromPort: number | null;
+  readonly toPort: number | null;
+  readonly cidr: string | null;
+  readonly remoteGroup: { readonly name: string; readonly projectId: string } | null;
+}
+
 /** One entry of a server's `addresses`, as Compute shows it. */
 export interface ServerAddress {
   readonly version: 4 | 6;
@@ -67,6 +86,13 @@ export interface NetworkPublic {
   ): Promise<PortInfo>;
   /** One card less. Throws `notFound` `network.port_not_attached`. */
   detachPort(t: Tx, serverId: string, portId: string): Promise<void>;
+  /**
+   * Gives all the server's ports a group of its project, by id or name. Throws `notFound` `network.security_group_not_found`,
+   * `conflict` `network.security_group_ambiguous`, and `invalid` `network.no_ports` for a server without ports.
+   */
+  addSecurityGroup(t: Tx, server: { id: string; projectId: string }, nameOrId: string): Promise<void>;
+  /** The opposite. Also throws `notFound` `network.security_group_not_associated`. */
+  removeSecurityGroup(t: Tx, server: { id: string; projectId: string }, nameOrId: string): Promise<void>;
 
   /** The server's ports, in the order of its cards. */
   portsOf(q: Queries, serverId: string): Promise<PortInfo[]>;
@@ -76,4 +102,6 @@ export interface NetworkPublic {
   networkInfo(q: Queries, serverIds: readonly string[]): Promise<ReadonlyMap<string, ServerAddresses>>;
   /** Names of the security groups of many servers' ports, each once; servers without one have no entry. */
   securityGroupNames(q: Queries, serverIds: readonly string[]): Promise<ReadonlyMap<string, readonly string[]>>;
+  /** The security groups of the server's ports, each once, by name. */
+  securityGroupsOf(q: Queries, serverId: string): Promise<SecurityGroupInfo[]>;
 }

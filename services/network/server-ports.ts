@@ -9,6 +9,7 @@ import type {
   PortInfo,
   PortOwner,
   RequestedNic,
+  SecurityGroupInfo,
   ServerAddress,
   ServerAddresses,
 } from "./public.ts";
@@ -17,6 +18,13 @@ import { findNetwork, maySeeNetwork, subnetsOfNetworks, usableNetworks } from ".
 import { createPort, deletePorts, findPort } from "./store/ports.ts";
 import { ensureDefaultGroup, resolveGroups } from "./store/security-groups.ts";
 import { groupNamesOfServers, nicRowsOf, portInfosOf, serverAddressRows } from "./store/server-queries.ts";
+import {
+  addGroupToPorts,
+  findGroup,
+  groupInfos,
+  groupsOfServer,
+  removeGroupFromServer,
+} from "./store/server-security-groups.ts";
 import type { NetworkRow, NetworkTables, PortRow } from "./store/tables.ts";
 
 /** The owner of ports that belong to servers. */
@@ -140,6 +148,33 @@ export class ServerPorts implements NetworkPublic {
 
   async securityGroupNames(q: Queries, serverIds: readonly string[]): Promise<ReadonlyMap<string, readonly string[]>> {
     return await groupNamesOfServers(q, serverIds);
+  }
+
+  async securityGroupsOf(q: Queries, serverId: string): Promise<SecurityGroupInfo[]> {
+    return await groupInfos(q, await groupsOfServer(q, serverId));
+  }
+
+  async addSecurityGroup(t: Tx, server: { id: string; projectId: string }, nameOrId: string): Promise<void> {
+    const group = await findGroup(t, server.projectId, nameOrId);
+    const ports = await serverPortRows(t, server.id);
+    if (ports.length === 0) {
+      throw new CloudError("invalid", "network.no_ports", `Instance ${server.id} has no ports to apply a group to.`);
+    }
+    await addGroupToPorts(
+      t,
+      ports.map((port) => port.id),
+      group.id,
+    );
+  }
+
+  async removeSecurityGroup(t: Tx, server: { id: string; projectId: string }, nameOrId: string): Promise<void> {
+    const group = await findGroup(t, server.projectId, nameOrId);
+    if (await removeGroupFromServer(t, server.id, group.id)) return;
+    throw new CloudError(
+      "notFound",
+      "network.security_group_not_associated",
+      `Security group ${nameOrId} not associated with the instance ${server.id}`,
+    );
   }
 
   async #wanted(t: Tx, request: AllocatePorts): Promise<readonly RequestedNic[]> {

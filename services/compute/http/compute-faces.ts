@@ -18,6 +18,7 @@ import { metadataRoutes } from "./metadata.ts";
 import { migrationRoutes } from "./migrations.ts";
 import { remoteConsoleRoute, serialConsoleAction } from "./remote-consoles.ts";
 import { resourceRoutes } from "./resource-routes.ts";
+import { securityGroupActions, serverSecurityGroupRoutes } from "./security-groups.ts";
 import { serverMigrationRoutes } from "./server-migrations.ts";
 import { serverCreate } from "./servers-create.ts";
 import { serverReads } from "./servers-read.ts";
@@ -49,6 +50,7 @@ function apiRoutes(deps: FaceDependencies): Route[] {
         ...lockActions(deps),
         ...resizeActions(deps),
         ...adminActions(deps),
+        ...securityGroupActions(deps),
         migrateAction(deps),
         liveMigrateAction(deps),
         evacuateAction(deps),
@@ -61,6 +63,7 @@ function apiRoutes(deps: FaceDependencies): Route[] {
     ...tagRoutes(deps),
     ...addressRoutes(deps),
     ...interfaceRoutes(deps),
+    ...serverSecurityGroupRoutes(deps),
     ...volumeAttachmentRoutes(deps),
     remoteConsoleRoute(deps),
     ...instanceActionRoutes(deps),

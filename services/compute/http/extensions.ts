@@ -35,6 +35,7 @@ const EXTENSIONS: Readonly<Record<string, string>> = {
   "os-migrations": "Migrations",
   "os-quota-sets": "Quotas",
   "os-remote-consoles": "Consoles",
+  "os-security-groups": "SecurityGroups",
   "os-server-groups": "ServerGroups",
   "os-services": "Services",
   "os-simple-tenant-usage": "SimpleTenantUsage",
