@@ -25,6 +25,7 @@ import { counterMigration } from "../../kernel/store/counters.ts";
 import { migrate } from "../../kernel/store/migrate.ts";
 import type { Store } from "../../kernel/store/store.ts";
 import type { BlockStorageDependencies } from "../../services/block-storage/dependencies.ts";
+import { blockStorageListener } from "../../services/block-storage/reconcile/agent-news.ts";
 import { createBlockStorageService } from "../../services/block-storage/service.ts";
 import { defaultBlockStorageSettings } from "../../services/block-storage/settings.ts";
 import type { ComputeDependencies } from "../../services/compute/dependencies.ts";
@@ -116,7 +117,7 @@ async function startOn(store: Store, loggers: Loggers, settings: ServerSettings)
     log: loggers.get("fleet"),
     settings: settings.fleet,
     zone: settings.compute.defaultAvailabilityZone,
-    listeners: [computeListener(deps)],
+    listeners: [computeListener(deps), blockStorageListener(volumeDeps)],
   });
   const compute = createComputeService(deps, fleet.commands);
   const blockStorage = createBlockStorageService(volumeDeps);

@@ -15,22 +15,18 @@ export type ReplicationStatus = (typeof REPLICATION_STATUSES)[number];
 /** `backend_id` that stands for the primary: a failback. */
 export const PRIMARY = "default";
 
-/** A backend may be failed over only from these. */
-export const MAY_FAIL_OVER: readonly ReplicationStatus[] = ["enabled", "failed-over"];
+/** Whether a backend in that state may be failed over, or back. */
+export function mayFailOver(status: ReplicationStatus): boolean {
+  return status === "enabled" || status === "failed-over";
+}
 
 /**
  * What a start of the volume service makes of the status: recomputed from what the driver says, except that a backend
- * which runs on its secondary keeps doing so. Null: no change.
- *
- * A failover that is under way is none of its business: its operation ends it, also across restarts.
+ * which runs on its secondary keeps doing so.
  */
-export function statusAtStart(
-  current: ReplicationStatus,
-  driver: { replicationEnabled: boolean; failingOver: boolean },
-): ReplicationStatus | null {
-  if (current === "failed-over" || driver.failingOver) return null;
-  const next = driver.replicationEnabled ? "enabled" : "disabled";
-  return next === current ? null : next;
+export function statusAtStart(current: ReplicationStatus, replicationEnabled: boolean): ReplicationStatus {
+  if (current === "failed-over") return current;
+  return replicationEnabled ? "enabled" : "disabled";
 }
 
 /** Whether a failover leaves the volume behind, in error: everything that no replica exists of. Null counts as replicated. */

@@ -1,0 +1,71 @@
+import { isUp } from "../../../kernel/fleet/services.ts";
+import type { Queries, Tx } from "../../../kernel/store/store.ts";
+import type { BlockStorageDependencies } from "../dependencies.ts";
+import { factsOf, type PoolFacts } from "../domain/backend-facts.ts";
+import { placeText } from "../domain/place.ts";
+import { lockScope, type Scope } from "../store/backends.ts";
+import { listVolumeServices, VOLUME_BINARY, type VolumeService } from "../store/services.ts";
+import type { BackendRow } from "../store/tables.ts";
+
+/** A pool in which volumes can be placed now. */
+export interface Pool {
+  /** `node@backend`, or `cluster@backend` of a clustered one. */
+  readonly scope: string;
+  /** `scope#pool`: its name in the API. */
+  readonly name: string;
+  /** `node@backend#pool` of the member that stands for it: what a volume's `host` becomes. */
+  readonly host: string;
+  /** What a volume's `cluster_name` becomes. */
+  readonly cluster: string | null;
+  readonly zone: string;
+  readonly backend: BackendRow;
+  readonly facts: PoolFacts;
+}
+
+type Judging = Pick<BlockStorageDependencies, "kernel" | "fleet">;
+
+/**
+ * The pools that the scheduler may choose from, in the order of their services. Of a cluster its first living member stands
+ * for it, and its own flags alone count; disabled, frozen, silent and failing-over backends have no pools.
+ */
+export async function schedulablePools(q: Queries, deps: Judging): Promise<Pool[]> {
+  const services = await listVolumeServices(q, { binary: VOLUME_BINARY });
+  const seen = new Set<string>();
+  return services.flatMap((service) => {
+    const { backend, cluster, record } = service;
+    if (!backend || !isSchedulable(service, deps)) return [];
+    const scope = cluster?.name ?? record.host;
+    if (seen.has(scope)) return [];
+    seen.add(scope);
+    return factsOf(backend).pools.map(
+      (facts): Pool => ({
+        scope,
+        name: placeText(scope, facts.name),
+        host: placeText(record.host, facts.name),
+        cluster: cluster === null ? null : placeText(cluster.name, facts.name),
+        zone: record.zone,
+        backend,
+        facts,
+      }),
+    );
+  });
+}
+
+/** Whether new volumes may come to the backend of this service now. */
+export function isSchedulable({ record, backend, cluster }: VolumeService, deps: Judging): boolean {
+  const counts = cluster ?? backend;
+  if (!backend || !counts || !isUp(record, deps.kernel.clock.now(), deps.fleet)) return false;
+  const disabled = (cluster ?? record).disabled === 1;
+  return !disabled && counts.frozen === 0 && counts.replication_status !== "failing-over";
+}
+
+/**
+ * Makes sure, until the transaction ends, that nobody disables, freezes or fails over the pool's backend: called before a
+ * volume's place is written, so that either the volume is seen by that request or this one by it. Null when it is too late.
+ */
+export async function holdPool(t: Tx, deps: Judging, pool: Pool): Promise<Scope | null> {
+  const scope = await lockScope(t, pool.scope);
+  if (!scope) return null;
+  const still = (await schedulablePools(t, deps)).some((each) => each.name === pool.name);
+  return still ? scope : null;
+}
