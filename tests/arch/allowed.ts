@@ -40,8 +40,6 @@ export const allowed: Readonly<Record<string, Readonly<Record<string, string>>>>
     "os_compute_api:os-attach-interfaces:other_project":
       "Nova's, so that policy files that name it load without a warning",
     "os_compute_api:flavors:all": "Nova's, so that policy files that name it load without a warning",
-    "os_compute_api:os-quota-class-sets:show": "Nova's, so that policy files that name it load without a warning",
-    "os_compute_api:os-quota-class-sets:update": "Nova's, so that policy files that name it load without a warning",
   },
   "error code kinds": {
     "compute.flavor_is_public": "Nova answers 404 to a list of who has access, 409 to a change of it",

@@ -33,6 +33,7 @@ const EXTENSIONS: Readonly<Record<string, string>> = {
   "os-keypairs": "Keypairs",
   "os-migrate-server": "MigrateServer",
   "os-migrations": "Migrations",
+  "os-quota-class-sets": "QuotaClasses",
   "os-quota-sets": "Quotas",
   "os-remote-consoles": "Consoles",
   "os-security-groups": "SecurityGroups",

@@ -56,6 +56,36 @@ onBothStores("quotas, limits, groups, usage, extensions", (open) => {
     assert.deepEqual([again.instances, again.cores], [10, 20]);
   });
 
+  it("shows and sets the quotas of those that have none of their own", async () => {
+    const classes = (method: string, id: string, version: string, body?: unknown, who: "admin" | "reader" = "admin") =>
+      world.ask(who, method, `/os-quota-class-sets/${id}`, { version, ...(body === undefined ? {} : { body }) });
+    const old = KEPT.filter((name) => !name.startsWith("server_group"));
+    for (const [version, names] of [
+      ["2.1", [...old, ...INJECTED, ...NETWORK]],
+      ["2.49", [...old, ...INJECTED]],
+      ["2.50", [...KEPT, ...INJECTED]],
+      ["2.57", KEPT],
+    ] as const) {
+      const shown = await classes("GET", "default", version);
+      assert.deepEqual(Object.keys(shown.body.quota_class_set).sort(), ["id", ...names].sort(), version);
+      assert.equal(shown.body.quota_class_set.instances, 10);
+    }
+    const set = await classes("PUT", "default", "2.57", { quota_class_set: { key_pairs: "7", cores: -1 } });
+    assert.equal(set.status, 200, JSON.stringify(set.body));
+    assert.deepEqual(Object.keys(set.body.quota_class_set).sort(), KEPT);
+    const defaults = (await quotas("GET", `${OTHER_PROJECT}/defaults`, "2.57")).body.quota_set;
+    assert.deepEqual([defaults.key_pairs, defaults.cores], [7, -1]);
+    assert.equal((await quotas("GET", OTHER_PROJECT, "2.57")).body.quota_set.key_pairs, 7);
+    assert.equal((await classes("PUT", "gold", "2.57", { quota_class_set: { cores: 3 } })).status, 200);
+    assert.equal((await classes("GET", "gold", "2.57")).body.quota_class_set.cores, 3);
+    assert.equal((await quotas("GET", OTHER_PROJECT, "2.57")).body.quota_set.cores, -1);
+    assert.equal((await classes("PUT", "default", "2.57", { quota_class_set: { floating_ips: 3 } })).status, 400);
+    assert.equal((await classes("PUT", "default", "2.57", { quota_class_set: { cores: "many" } })).status, 400);
+    assert.equal((await classes("GET", "default", "2.57", undefined, "reader")).status, 403);
+    assert.equal((await classes("PUT", "default", "2.57", { quota_class_set: {} }, "reader")).status, 403);
+    await classes("PUT", "default", "2.57", { quota_class_set: { key_pairs: 100, cores: 20 } });
+  });
+
   it("shows limits", async () => {
     const kept = ["maxServerGroupMembers", "maxServerGroups", "maxServerMeta", "maxTotalCores", "maxTotalInstances"];
     kept.push("maxTotalKeypairs", "maxTotalRAMSize", "totalCoresUsed", "totalInstancesUsed", "totalRAMUsed");

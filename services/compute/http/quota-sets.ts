@@ -1,48 +1,23 @@
 import { type Static, Type } from "typebox";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
-import type { ApiVersion } from "../../../kernel/http/api-version.ts";
-import { byVersion, type Route, route } from "../../../kernel/http/route.ts";
-import { BodyBoolean, digits, isTrue } from "../../../kernel/http/schemas.ts";
-import {
-  DEFAULT_CLASS,
-  deleteQuotas,
-  type QuotaResource,
-  type Quotas,
-  quotasOf,
-  setQuotas,
-  type Usage,
-  usageOf,
-} from "../store/quotas.ts";
+import { type Route, route } from "../../../kernel/http/route.ts";
+import { BodyBoolean, isTrue } from "../../../kernel/http/schemas.ts";
+import { DEFAULT_CLASS, deleteQuotas, type Quotas, quotasOf, setQuotas, type Usage, usageOf } from "../store/quotas.ts";
 import type { FaceDependencies } from "./dependencies.ts";
 import { mustBeProject } from "./project-check.ts";
+import { askedLimits, byQuotaVersion, visibleQuotas } from "./quota-fields.ts";
 
 const RULE = "os_compute_api:os-quota-sets";
 const PATH = "/os-quota-sets/:id";
-
-const KEPT = [
-  "instances",
-  "cores",
-  "ram",
-  "metadata_items",
-  "key_pairs",
-  "server_groups",
-  "server_group_members",
-] as const;
-const UNTIL_2_56 = ["injected_files", "injected_file_content_bytes", "injected_file_path_bytes"] as const;
-const UNTIL_2_35 = ["fixed_ips", "floating_ips", "security_groups", "security_group_rules"] as const;
-
-const RESOURCES: readonly QuotaResource[] = [...KEPT, ...UNTIL_2_56, ...UNTIL_2_35];
 
 /** Quotas are of projects here; what older clients send as a user is only taken where it changes nothing. */
 const query = Type.Object({ user_id: Type.Optional(Type.String({ maxLength: 255 })) });
 const noQuery = Type.Object({});
 
-const Value = Type.Optional(digits(-1, 0x7fff_ffff));
 const Body = Type.Object({ quota_set: Type.Record(Type.String(), Type.Unknown()) });
-const updateBody = byVersion<typeof Body>({
-  "2.1": bodyOf(RESOURCES),
-  "2.36": bodyOf([...KEPT, ...UNTIL_2_56]),
-  "2.57": bodyOf(KEPT),
+const updateBody = byQuotaVersion((fields): typeof Body => {
+  const set = Type.Object({ ...fields, force: Type.Optional(BodyBoolean) }, { additionalProperties: false });
+  return Type.Object({ quota_set: set }, { additionalProperties: false }) as unknown as typeof Body;
 });
 
 /** `/os-quota-sets` */
@@ -60,7 +35,7 @@ export function quotaSetRoutes(deps: FaceDependencies): Route[] {
       async handler(request) {
         const id = request.param("id");
         request.authorize(`${RULE}:show`, { project_id: id });
-        return { body: { quota_set: { id, ...visible(request.version, await quotasOf(q, id)) } } };
+        return { body: { quota_set: { id, ...visibleQuotas(request.version, await quotasOf(q, id)) } } };
       },
     }),
     route({
@@ -74,7 +49,7 @@ export function quotaSetRoutes(deps: FaceDependencies): Route[] {
         const id = request.param("id");
         request.authorize(`${RULE}:detail`, { project_id: id });
         const [quotas, usage] = await Promise.all([quotasOf(q, id), usageOf(q, id)]);
-        const limits = Object.entries(visible(request.version, quotas));
+        const limits = Object.entries(visibleQuotas(request.version, quotas));
         const details = limits.map(([name, limit]) => [name, { limit, in_use: inUse(usage, name), reserved: 0 }]);
         return { body: { quota_set: { id, ...Object.fromEntries(details) } } };
       },
@@ -87,7 +62,7 @@ export function quotaSetRoutes(deps: FaceDependencies): Route[] {
       async handler(request) {
         const id = request.param("id");
         request.authorize(`${RULE}:defaults`, { project_id: id });
-        return { body: { quota_set: { id, ...visible(request.version, await quotasOf(q, DEFAULT_CLASS)) } } };
+        return { body: { quota_set: { id, ...visibleQuotas(request.version, await quotasOf(q, DEFAULT_CLASS)) } } };
       },
     }),
     route({
@@ -105,7 +80,7 @@ export function quotaSetRoutes(deps: FaceDependencies): Route[] {
         const { limits, force } = limitsOf(request.body);
         if (!force) mustHoldUsage(limits, await usageOf(q, id));
         await store.tx((t) => setQuotas(t, id, limits));
-        return { body: { quota_set: visible(request.version, await quotasOf(q, id)) } };
+        return { body: { quota_set: visibleQuotas(request.version, await quotasOf(q, id)) } };
       },
     }),
     route({
@@ -126,22 +101,6 @@ export function quotaSetRoutes(deps: FaceDependencies): Route[] {
   ];
 }
 
-function bodyOf(resources: readonly QuotaResource[]): typeof Body {
-  const fields = Object.fromEntries(resources.map((name) => [name, Value]));
-  const set = Type.Object({ ...fields, force: Type.Optional(BodyBoolean) }, { additionalProperties: false });
-  return Type.Object({ quota_set: set }, { additionalProperties: false }) as unknown as typeof Body;
-}
-
-/** The quotas that a version knows. */
-function visible(version: ApiVersion, quotas: Quotas): Partial<Quotas> {
-  const names: readonly QuotaResource[] = [
-    ...KEPT,
-    ...(version.below("2.57") ? UNTIL_2_56 : []),
-    ...(version.below("2.36") ? UNTIL_2_35 : []),
-  ];
-  return Object.fromEntries(names.map((name) => [name, quotas[name]]));
-}
-
 /** What is counted per project; of the rest each server, user or network has its own count. */
 function inUse(usage: Usage, name: string): number {
   switch (name) {
@@ -158,9 +117,7 @@ function inUse(usage: Usage, name: string): number {
 
 function limitsOf({ quota_set }: Static<typeof Body>): { limits: Partial<Quotas>; force: boolean } {
   const { force = false } = quota_set;
-  const asked = RESOURCES.filter((name) => quota_set[name] !== undefined);
-  const limits = Object.fromEntries(asked.map((name) => [name, Number(quota_set[name])]));
-  return { limits, force: isTrue(force as boolean | string) };
+  return { limits: askedLimits(quota_set), force: isTrue(force as boolean | string) };
 }
 
 function mustHoldUsage(limits: Partial<Quotas>, usage: Usage): void {

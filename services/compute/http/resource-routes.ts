@@ -9,6 +9,7 @@ import { flavorRoutes } from "./flavors.ts";
 import { hypervisorRoutes } from "./hypervisors.ts";
 import { keypairRoutes } from "./keypairs.ts";
 import { limitRoutes } from "./limits.ts";
+import { quotaClassSetRoutes } from "./quota-class-sets.ts";
 import { quotaSetRoutes } from "./quota-sets.ts";
 import { serverGroupRoutes } from "./server-groups.ts";
 import { serviceRoutes } from "./services.ts";
@@ -23,6 +24,7 @@ export function resourceRoutes(deps: FaceDependencies): Route[] {
     ...keypairRoutes(deps),
     ...limitRoutes(deps),
     ...quotaSetRoutes(deps),
+    ...quotaClassSetRoutes(deps),
     ...serverGroupRoutes(deps),
     ...simpleTenantUsageRoutes(deps),
     ...serviceRoutes(deps),
