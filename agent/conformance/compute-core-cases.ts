@@ -176,6 +176,18 @@ export const coreCases: readonly ComputeCase[] = [
     },
   },
   {
+    name: "list tells of a guest that has died",
+    async run(c) {
+      const [dead, alive] = [await c.running(c.a), await c.running(c.a)];
+      await c.env.crash(c.a.name, dead.serverId);
+      await c.until("the guest to be listed as crashed", async () => {
+        const listed = new Map((await c.listed(c.a)).map((guest) => [guest.serverId, guest.power]));
+        assert.equal(listed.get(alive.serverId), "running");
+        return listed.get(dead.serverId) === "crashed";
+      });
+    },
+  },
+  {
     name: "what acts on a guest needs one",
     async run(c) {
       const { serverId } = c.spec();

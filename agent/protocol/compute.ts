@@ -128,6 +128,8 @@ const Nothing = Type.Object({});
 export const computeVerbs = {
   /** Fresh facts of the host. */
   "compute.probe": verb(Nothing, ComputeFacts),
+  /** Everything of ours on the host, running or not. */
+  "compute.list": verb(Nothing, Type.Object({ guests: Type.Array(GuestFacts) })),
   "compute.inspect": verb(One, Type.Object({ guest: Nullable(GuestFacts) })),
   /** Makes disk, config drive and network cards exist, then brings the guest to `power`. An existing disk is kept and grown, never replaced. */
   "compute.ensure": verb(

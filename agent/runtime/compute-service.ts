@@ -24,6 +24,7 @@ export type OpenConsole = (sessionId: string, signal: AbortSignal) => Promise<Du
 
 const MODES: Partial<Record<ComputeVerb, VerbMode>> = {
   "compute.probe": "read",
+  "compute.list": "read",
   "compute.inspect": "read",
   "compute.consoleLog": "read",
   "compute.openConsole": "read",
@@ -40,6 +41,7 @@ export function computeHandlers(driver: ComputeDriver, consoles: Consoles): Comp
   const fencing = (): Fencing => driver.fencing ?? noFencing(driver);
   return {
     "compute.probe": () => driver.probe(),
+    "compute.list": async () => ({ guests: await Array.fromAsync(driver.list()) }),
     "compute.inspect": async ({ serverId }) => ({ guest: (await driver.inspect(serverId)) ?? null }),
     "compute.ensure": ({ spec, power }, call) => driver.ensure(spec, power, call),
     "compute.ensureAbsent": ({ serverId, ...options }, call) => nothing(driver.ensureAbsent(serverId, options, call)),

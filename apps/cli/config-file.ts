@@ -20,6 +20,7 @@ const COMPUTE: Readonly<Record<string, Option<ComputeSettings>>> = {
   live_migration_permit_post_copy: { setting: "liveMigrationPermitPostCopy", unit: "plain" },
   live_migration_permit_auto_converge: { setting: "liveMigrationPermitAutoConverge", unit: "plain" },
   live_migration_bandwidth: { setting: "liveMigrationBandwidth", unit: "plain" },
+  sync_power_state_interval: { setting: "syncPowerStateIntervalMs", unit: "seconds" },
   shutdown_timeout: { setting: "shutdownTimeoutMs", unit: "seconds" },
   cpu_allocation_ratio: { setting: "cpuAllocationRatio", unit: "plain" },
   ram_allocation_ratio: { setting: "ramAllocationRatio", unit: "plain" },

@@ -8,7 +8,7 @@ export class ReconcileLoop {
   readonly #log: Logger;
   readonly #timers = new Map<string, Timer>();
   readonly #running = new Set<Promise<void>>();
-  #stopped = false;
+  readonly #stopping = new AbortController();
 
   constructor(clock: Clock, log: Logger, reconcilers: readonly Reconciler[]) {
     this.#clock = clock;
@@ -17,19 +17,20 @@ export class ReconcileLoop {
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
+    this.#stopping.abort();
     for (const timer of this.#timers.values()) timer.cancel();
     await Promise.all(this.#running);
   }
 
   #schedule(reconciler: Reconciler): void {
-    if (this.#stopped) return;
+    if (this.#stopping.signal.aborted) return;
     const timer = this.#clock.after(reconciler.everyMs, () => {
       const run = reconciler
-        .run()
-        .catch((error: unknown) =>
-          this.#log.error({ reconciler: reconciler.name, ...errorFields(error) }, "reconciler failed"),
-        )
+        .run(this.#stopping.signal)
+        .catch((error: unknown) => {
+          if (this.#stopping.signal.aborted) return;
+          this.#log.error({ reconciler: reconciler.name, ...errorFields(error) }, "reconciler failed");
+        })
         .finally(() => {
           this.#running.delete(run);
           this.#schedule(reconciler);

@@ -32,13 +32,13 @@ export class Commands implements CallerFactory {
 
   /**
    * Asks a host's agent something that changes nothing, outside of any operation: a read verb, which has no epoch.
-   * Throws `unavailable` when the host does not answer in time.
+   * Throws `unavailable` when the host does not answer in time, and the signal's reason when it is aborted.
    */
   async ask<Table extends VerbTable, V extends keyof Table & string>(
     _table: Table,
     verb: V,
     input: Static<Table[V]["input"]>,
-    options: { host: string; subject: string; id: string; timeoutMs: number },
+    options: { host: string; subject: string; id: string; timeoutMs: number; signal?: AbortSignal },
   ): Promise<Static<Table[V]["result"]>> {
     const now = this.#clock.now();
     const key = `ask/${options.id}`;
@@ -66,7 +66,7 @@ export class Commands implements CallerFactory {
       t.notify(COMMANDS_CHANNEL, options.host);
     });
     try {
-      const { signal } = new AbortController();
+      const { signal = new AbortController().signal } = options;
       return answerOf(await this.awaited.wait(row, { signal }, {})) as Static<Table[V]["result"]>;
     } finally {
       await this.#store.tx((t) => t.tables<FleetTables>().deleteFrom("commands").where("key", "=", key).execute());

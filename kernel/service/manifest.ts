@@ -23,7 +23,8 @@ export interface Reconciler {
   readonly name: string;
   /** Pause between two runs, milliseconds. */
   readonly everyMs: number;
-  run(): Promise<void>;
+  /** `signal` is aborted when the process is about to stop. */
+  run(signal: AbortSignal): Promise<void>;
 }
 
 /** Everything that a service contributes to the program; the only registration point. */

@@ -9,6 +9,7 @@ import type { ComputeDependencies } from "./dependencies.ts";
 import { computeFaces } from "./http/compute-faces.ts";
 import { computeOperations, listOperations } from "./operations/compute-operations.ts";
 import { computePolicies } from "./policies.ts";
+import { HostComparison, SLICES } from "./reconcile/host-comparison.ts";
 import { computeMigrations } from "./store/tables.ts";
 
 export interface ComputeService {
@@ -25,6 +26,8 @@ export function createComputeService(deps: ComputeDependencies, commands: Comman
   const { store, clock, ids } = deps.kernel;
   const consoles = agentConsoles(commands, ids);
   const sessions = new ConsoleSessions(clock, ids);
+  const comparison = new HostComparison(deps, commands, operations.cleanup);
+  const interval = deps.settings.syncPowerStateIntervalMs;
   return {
     manifest: {
       name: "compute",
@@ -32,7 +35,10 @@ export function createComputeService(deps: ComputeDependencies, commands: Comman
       migrations: computeMigrations,
       faces: computeFaces({ ...deps, operations, consoles }),
       operations: listOperations(operations),
-      reconcilers: [],
+      reconcilers:
+        interval > 0
+          ? [{ name: "compute.hosts", everyMs: interval / SLICES, run: (signal) => comparison.next(signal) }]
+          : [],
     },
     sockets: consoleSockets({ store, clock, broker: consoles, sessions }),
     joinConsole(host, sessionId) {

@@ -16,6 +16,8 @@ export interface ComputeSettings {
   readonly liveMigrationDowntimeMs: number;
   /** MiB/s; 0 without limit. */
   readonly liveMigrationBandwidth: number;
+  /** In what time every host that is up has been compared with the database; 0 is never. */
+  readonly syncPowerStateIntervalMs: number;
   /** How long a guest may take to power off before it is cut. */
   readonly shutdownTimeoutMs: number;
   /** Start and spawn of a guest. */
@@ -40,6 +42,7 @@ export const defaultComputeSettings: ComputeSettings = {
   liveMigrationPermitAutoConverge: false,
   liveMigrationDowntimeMs: 500,
   liveMigrationBandwidth: 0,
+  syncPowerStateIntervalMs: 600_000,
   shutdownTimeoutMs: 60_000,
   bootTimeoutMs: 300_000,
   diskCopyTimeoutMs: 3_600_000,

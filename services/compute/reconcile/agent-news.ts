@@ -3,11 +3,13 @@ import type { AgentEvent } from "../../../agent/protocol/envelope.ts";
 import type { AgentBoot, FleetListener } from "../../../kernel/fleet/fleet.ts";
 import type { Tx } from "../../../kernel/store/store.ts";
 import type { ComputeDependencies } from "../dependencies.ts";
+import { hostDifferences } from "../domain/host-differences.ts";
 import { hostIsBack } from "../operations/cleanup.ts";
 import { syncPowerOperation } from "../operations/sync-power.ts";
 import { recordHost } from "../store/hosts.ts";
 import { findServer } from "../store/servers.ts";
-import type { ComputeTables, ServerRow } from "../store/tables.ts";
+import type { ServerRow } from "../store/tables.ts";
+import { recordOf } from "./host-record.ts";
 
 /** Keeps our picture of hosts and guests true: what an agent finds when it starts, and what happens by itself later. */
 export function computeListener(deps: ComputeDependencies): FleetListener {
@@ -24,13 +26,9 @@ export function computeListener(deps: ComputeDependencies): FleetListener {
       const listed = boot.inventory.compute as readonly GuestFacts[] | undefined;
       if (!listed) return;
       await hostIsBack(t, deps, boot.host);
-      const found = new Map(listed.map((guest) => [guest.serverId, guest]));
-      for (const server of await serversOn(t, boot.host)) {
-        const guest = found.get(server.id);
-        found.delete(server.id);
-        if (guest?.power !== "running" && guest?.power !== "paused") await lookAt(t, server);
-      }
-      for (const id of found.keys()) {
+      const found = hostDifferences(await recordOf(t, boot.host), listed);
+      for (const id of found.off) await lookAt(t, await findServer(t, id));
+      for (const id of found.unknown) {
         log.warn(
           { host: boot.host, server: id },
           "the host has a guest that is not known to belong there; it is left alone",
@@ -46,19 +44,9 @@ export function computeListener(deps: ComputeDependencies): FleetListener {
   };
 
   /** Its guest seems to be off. */
-  async function lookAt(t: Tx, server: ServerRow): Promise<void> {
-    if (server.task_state !== null || (server.vm_state !== "active" && server.vm_state !== "paused")) return;
+  async function lookAt(t: Tx, server: ServerRow | undefined): Promise<void> {
+    if (!server || server.task_state !== null || (server.vm_state !== "active" && server.vm_state !== "paused")) return;
     log.info({ server: server.id, host: server.host }, "the guest seems to have stopped by itself");
     await deps.kernel.operations.start(t, syncPower, { input: { serverId: server.id }, resourceId: server.id });
   }
-}
-
-async function serversOn(t: Tx, host: string): Promise<ServerRow[]> {
-  return await t
-    .tables<ComputeTables>()
-    .selectFrom("servers")
-    .selectAll()
-    .where("host", "=", host)
-    .where("deleted_at", "is", null)
-    .execute();
 }
