@@ -49,7 +49,10 @@ test("whoever lost notifications with the connection is told so, once listening 
     store.listen("c", (payload) => heard.push(payload));
     await terminateListeners(bench.store);
     await until(() => clock.pendingTimers === 1);
+    const witness = await bench.again();
+    const sent = new Promise<void>((resolve) => witness.listen("c", () => resolve()));
     await bench.store.tx(async (t) => t.notify("c", "lost"));
+    await sent;
     clock.advance(1000);
     await resynced;
     const told = new Promise<void>((resolve) => store.listen("c", () => resolve()));
@@ -88,7 +91,9 @@ test("while the database is away there is one attempt a second, and none after c
 test("a store that cannot be opened leaves nothing behind", async () => {
   const clock = new ManualClock();
   const options = { url: "postgres://nobody@127.0.0.1:1/none", log: silentLogger, clock };
+  const connections = () => process.getActiveResourcesInfo().filter((resource) => resource.startsWith("TCP")).length;
+  const before = connections();
   await assert.rejects(PostgresStore.open(options));
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await until(() => connections() <= before);
   assert.equal(clock.pendingTimers, 0);
 });

@@ -1,9 +1,10 @@
 import { Kysely, PostgresDialect } from "kysely";
 import pg from "pg";
-import { type Clock, systemClock, type Timer } from "../clock/clock.ts";
+import { type Clock, systemClock } from "../clock/clock.ts";
 import { errorFields, type Logger } from "../log/logger.ts";
 import { ChannelHub } from "./channel-hub.ts";
-import { type Queries, RESYNC_CHANNEL, type Store, type Tx, type Unlisten } from "./store.ts";
+import { PostgresNotices } from "./postgres-notices.ts";
+import type { Queries, Store, Tx, Unlisten } from "./store.ts";
 
 export interface PostgresOptions {
   /** `postgres://user@host:port/database`; may name a unix socket folder with `?host=`. */
@@ -14,11 +15,10 @@ export interface PostgresOptions {
   poolSize?: number;
 }
 
-/** All notifications share one PostgreSQL channel: the name is ours, the payload says which of our channels is meant. */
-const PG_CHANNEL = "pileus";
-const RECONNECT_MS = 1000;
-/** SQLSTATEs after which the same transaction may succeed: serialization failure and deadlock. */
-const RETRYABLE = new Set(["40001", "40P01"]);
+/** SQLSTATE of a prepared statement whose tables were changed since, by a newer process: it has to be prepared anew. */
+const STALE_STATEMENT = "0A000";
+/** SQLSTATEs after which the same transaction may succeed: serialization failure, deadlock, and on another connection. */
+const RETRYABLE = new Set(["40001", "40P01", STALE_STATEMENT]);
 
 /** The store for several server processes on one PostgreSQL (15 or newer) database. */
 export class PostgresStore implements Store {
@@ -28,27 +28,29 @@ export class PostgresStore implements Store {
   readonly #writePool: pg.Pool;
   readonly #readPool: pg.Pool;
   readonly #hub = new ChannelHub();
-  readonly #options: PostgresOptions;
-  #listener: pg.Client | undefined;
-  #retry: Timer | undefined;
-  #closed = false;
+  readonly #notices: PostgresNotices;
+  readonly #writing = new WeakMap<pg.PoolClient, Queries>();
 
   private constructor(options: PostgresOptions) {
-    this.#options = options;
     const base = { connectionString: options.url, max: options.poolSize ?? 10, types: { getTypeParser } };
     this.#writePool = new pg.Pool(base);
     this.#readPool = new pg.Pool({ ...base, options: "-c default_transaction_read_only=on" });
     for (const pool of [this.#writePool, this.#readPool]) {
       pool.on("error", (error) => options.log.warn(errorFields(error), "lost an idle database connection"));
     }
-    const reader = new Kysely<unknown>({ dialect: new PostgresDialect({ pool: this.#readPool }) });
-    this.read = { tables: <Tables>() => reader as unknown as Kysely<Tables> };
+    this.read = this.#reading();
+    this.#notices = new PostgresNotices({
+      url: options.url,
+      log: options.log,
+      clock: options.clock ?? systemClock,
+      heard: (channel, payload) => this.#hub.publish(channel, payload),
+    });
   }
 
   static async open(options: PostgresOptions): Promise<PostgresStore> {
     const store = new PostgresStore(options);
     try {
-      await store.#listenOnDatabase();
+      await store.#notices.listen();
     } catch (error) {
       await store.close();
       throw error;
@@ -71,28 +73,54 @@ export class PostgresStore implements Store {
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
-    this.#retry?.cancel();
-    await this.#listener?.end();
+    await this.#notices.close();
     await Promise.all([this.#writePool.end(), this.#readPool.end()]);
+  }
+
+  #reading(): Queries {
+    const pool = this.#readPool;
+    const run: Queries["run"] = async ({ name, sql: text }, values) => {
+      try {
+        return (await pool.query({ name, text, values: [...values] })).rows;
+      } catch (error) {
+        if (sqlState(error) !== STALE_STATEMENT) throw error;
+        return (await pool.query(text, [...values])).rows;
+      }
+    };
+    return queriesOver(new PostgresDialect({ pool }), run);
+  }
+
+  /** Kysely borrows and returns the one client of our transaction. */
+  #queriesOf(client: pg.PoolClient): Queries {
+    let queries = this.#writing.get(client);
+    if (!queries) {
+      const connection = { query: client.query.bind(client), release: () => {} } as pg.PoolClient;
+      const pool = { connect: () => Promise.resolve(connection), end: () => Promise.resolve() };
+      queries = queriesOver(
+        new PostgresDialect({ pool }),
+        async ({ name, sql: text }, values) => (await client.query({ name, text, values: [...values] })).rows,
+      );
+      this.#writing.set(client, queries);
+    }
+    return queries;
   }
 
   async #once<T>(fn: (t: Tx) => Promise<T>): Promise<T> {
     const client = await this.#writePool.connect();
-    const notified = new Map<string, string>();
-    const queries = new Kysely<unknown>({ dialect: new PostgresDialect({ pool: poolOf(client) }) });
+    const notified = new Set<string>();
     let broken = false;
     try {
       await client.query("BEGIN");
       const value = await fn({
+        ...this.#queriesOf(client),
         inTransaction: true,
-        tables: <Tables>() => queries as unknown as Kysely<Tables>,
-        notify: (channel, payload) => void notified.set(`${channel} ${payload}`, channel),
+        notify: (channel, payload) => void notified.add(PostgresNotices.message(channel, payload)),
       });
-      for (const message of notified.keys()) await client.query("SELECT pg_notify($1, $2)", [PG_CHANNEL, message]);
       await client.query("COMMIT");
+      this.#notices.send(notified);
       return value;
     } catch (error) {
+      broken = sqlState(error) === STALE_STATEMENT;
       await client.query("ROLLBACK").catch(() => {
         broken = true;
       });
@@ -101,49 +129,11 @@ export class PostgresStore implements Store {
       client.release(broken);
     }
   }
-
-  /** A connection that ends after this has resolved is replaced; one that never was is the caller's affair. */
-  async #listenOnDatabase(): Promise<void> {
-    const client = new pg.Client({ connectionString: this.#options.url, keepAlive: true });
-    client.on("notification", (notice) => {
-      const payload = notice.payload ?? "";
-      const cut = payload.indexOf(" ");
-      this.#hub.publish(payload.slice(0, cut), payload.slice(cut + 1));
-    });
-    client.on("error", (error) => this.#options.log.warn(errorFields(error), "trouble on the notification connection"));
-    try {
-      await client.connect();
-      await client.query(`LISTEN ${PG_CHANNEL}`);
-    } catch (error) {
-      client.end().catch(() => {});
-      throw error;
-    }
-    if (this.#closed) {
-      await client.end();
-      return;
-    }
-    this.#listener = client;
-    client.once("end", () => this.#reconnect());
-  }
-
-  #reconnect(): void {
-    if (this.#closed) return;
-    this.#retry = (this.#options.clock ?? systemClock).after(RECONNECT_MS, () => {
-      this.#listenOnDatabase().then(
-        () => this.#hub.publish(RESYNC_CHANNEL, ""),
-        (error: unknown) => {
-          this.#options.log.warn(errorFields(error), "cannot listen on the database yet");
-          this.#reconnect();
-        },
-      );
-    });
-  }
 }
 
-/** Kysely borrows and returns the one client of our transaction. */
-function poolOf(client: pg.PoolClient) {
-  const connection = { query: client.query.bind(client), release: () => {} } as pg.PoolClient;
-  return { connect: () => Promise.resolve(connection), end: () => Promise.resolve() };
+function queriesOver(dialect: PostgresDialect, run: Queries["run"]): Queries {
+  const kysely = new Kysely<unknown>({ dialect });
+  return { dialect: "postgres", tables: <Tables>() => kysely as unknown as Kysely<Tables>, run };
 }
 
 /** bigint (OID 20) and numeric (1700, the sum of bigints) as numbers: ours are times, sizes and counts below 2^53. */

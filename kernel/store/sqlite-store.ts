@@ -1,5 +1,5 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
-import { Kysely, type SqliteDatabase, SqliteDialect, type SqliteStatement } from "kysely";
+import { Kysely, SqliteDialect, type SqliteStatement } from "kysely";
 import { CloudError } from "../errors/cloud-error.ts";
 import { ChannelHub } from "./channel-hub.ts";
 import type { Queries, Store, Tx, Unlisten } from "./store.ts";
@@ -19,6 +19,8 @@ interface Job {
 
 /** More than this in one commit would make the first of them wait too long. */
 const MAX_GROUP = 256;
+/** Kept per connection. Texts with lists of any length would otherwise pile up. */
+const MAX_STATEMENTS = 1000;
 
 /**
  * The embedded store. Group commit: transactions that arrive together run one after the other inside one SQLite
@@ -32,7 +34,7 @@ export class SqliteStore implements Store {
   readonly #control: TransactionControl;
   readonly #reader: DatabaseSync;
   readonly #hub = new ChannelHub();
-  readonly #tables: Kysely<unknown>;
+  readonly #writing: Queries;
   readonly #queue: Job[] = [];
   #draining: Promise<void> | undefined;
   #closed = false;
@@ -46,9 +48,8 @@ export class SqliteStore implements Store {
     this.#control = transactionControl(this.#writer);
     this.#reader = new DatabaseSync(options.file, { readOnly: true });
     this.#reader.exec("PRAGMA busy_timeout = 5000");
-    this.#tables = kyselyOver(this.#writer);
-    const reader = kyselyOver(this.#reader);
-    this.read = { tables: <Tables>() => reader as unknown as Kysely<Tables> };
+    this.#writing = queriesOver(this.#writer);
+    this.read = queriesOver(this.#reader);
   }
 
   tx<T>(fn: (t: Tx) => Promise<T>): Promise<T> {
@@ -107,10 +108,9 @@ export class SqliteStore implements Store {
   }
 
   #transaction(notified: Map<string, [string, string]>): Tx {
-    const tables = this.#tables;
     return {
+      ...this.#writing,
       inTransaction: true,
-      tables: <Tables>() => tables as unknown as Kysely<Tables>,
       notify: (channel, payload) => void notified.set(`${channel}\n${payload}`, [channel, payload]),
     };
   }
@@ -133,25 +133,40 @@ function closedError(): CloudError {
   return new CloudError("unavailable", "store.closed", "The service is shutting down.");
 }
 
-function kyselyOver(database: DatabaseSync): Kysely<unknown> {
-  return new Kysely<unknown>({ dialect: new SqliteDialect({ database: asKyselyDatabase(database) }) });
-}
-
-/** Kysely's SQLite dialect expects this shape; statements are compiled once per text. */
-function asKyselyDatabase(database: DatabaseSync): SqliteDatabase {
-  const statements = new Map<string, SqliteStatement>();
+function queriesOver(database: DatabaseSync): Queries {
+  const statements = new StatementCache(database);
+  const dialect = new SqliteDialect({ database: { close: () => {}, prepare: (sql) => statements.get(sql) } });
+  const kysely = new Kysely<unknown>({ dialect });
   return {
-    close: () => {},
-    prepare(sql) {
-      let statement = statements.get(sql);
-      if (!statement) {
-        if (statements.size >= 1000) statements.clear();
-        statement = asKyselyStatement(database.prepare(sql));
-        statements.set(sql, statement);
-      }
-      return statement;
+    dialect: "sqlite",
+    tables: <Tables>() => kysely as unknown as Kysely<Tables>,
+    run: async ({ sql }, parameters) => {
+      const statement = statements.get(sql);
+      if (statement.reader) return statement.all(parameters);
+      statement.run(parameters);
+      return [];
     },
   };
+}
+
+/** Statements, parsed once per text. */
+class StatementCache {
+  readonly #database: DatabaseSync;
+  readonly #statements = new Map<string, SqliteStatement>();
+
+  constructor(database: DatabaseSync) {
+    this.#database = database;
+  }
+
+  get(sql: string): SqliteStatement {
+    let statement = this.#statements.get(sql);
+    if (!statement) {
+      if (this.#statements.size >= MAX_STATEMENTS) this.#statements.clear();
+      statement = asKyselyStatement(this.#database.prepare(sql));
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
 }
 
 function asKyselyStatement(statement: StatementSync): SqliteStatement {

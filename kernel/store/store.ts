@@ -1,8 +1,12 @@
 import type { Kysely } from "kysely";
+import type { Statement } from "./prepared.ts";
 
 /** Anything that can run queries. Each service names its own tables: `q.tables<ComputeTables>()`. */
 export interface Queries {
+  readonly dialect: Store["dialect"];
   tables<Tables>(): Kysely<Tables>;
+  /** Runs what `prepared` has compiled, for `Prepared`. */
+  run(statement: Statement, parameters: readonly unknown[]): Promise<unknown[]>;
 }
 
 /**
@@ -11,7 +15,10 @@ export interface Queries {
  */
 export interface Tx extends Queries {
   readonly inTransaction: true;
-  /** Tells every process on this database, after the commit. Repeats within a transaction are sent once. */
+  /**
+   * Tells every process on this database, after the commit. Repeats within a transaction are sent once. A process that dies
+   * right after its commit may not have told the others: whoever listens must also look by itself now and then.
+   */
   notify(channel: string, payload: string): void;
 }
 

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from "../../../../kernel/clock/clock.ts";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
-import type { Queries, Store, Tx, Unlisten } from "../../../../kernel/store/store.ts";
+import type { Store, Tx, Unlisten } from "../../../../kernel/store/store.ts";
 
 /** What one process of the server sees of database and time. After its death neither reaches it, nor it them: `kill -9`. */
 export class MortalProcess {
@@ -46,7 +46,7 @@ export class MortalProcess {
     return {
       dialect: store.dialect,
       exclusive: store.exclusive,
-      read: { tables: <Tables>() => store.read.tables<Tables>() } satisfies Queries,
+      read: store.read,
       // A commit under way may still happen; its caller never hears of it.
       tx: <T>(fn: (t: Tx) => Promise<T>) =>
         new Promise<T>((resolve, reject) => {
