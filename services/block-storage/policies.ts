@@ -8,7 +8,16 @@ export const READER = "rule:admin_api or (role:reader and project_id:%(project_i
 
 /** Rule → names. A name stands here once a route asks for it. */
 const RULES: readonly (readonly [rule: string, names: readonly string[]])[] = [
-  [ADMIN, ["volume_extension:services:index"]],
+  [
+    ADMIN,
+    [
+      "volume_extension:services:index",
+      "volume_extension:services:update",
+      "clusters:get_all",
+      "clusters:get",
+      "clusters:update",
+    ],
+  ],
 ];
 
 export const blockStoragePolicies: readonly RuleDefault[] = [

@@ -1,7 +1,9 @@
 import type { Route } from "../../../kernel/http/route.ts";
 import type { ServedFace } from "../../../kernel/http/server.ts";
+import { clusterRoutes } from "./clusters.ts";
 import type { FaceDependencies } from "./dependencies.ts";
 import { blockStorageFace } from "./face.ts";
+import { serviceSwitchRoutes } from "./service-switches.ts";
 import { serviceRoutes } from "./services.ts";
 import { currentVersion, versionList } from "./version-documents.ts";
 
@@ -11,5 +13,5 @@ export function blockStorageFaces(deps: FaceDependencies): ServedFace[] {
 }
 
 function apiRoutes(deps: FaceDependencies): Route[] {
-  return [...serviceRoutes(deps)];
+  return [...serviceRoutes(deps), ...serviceSwitchRoutes(deps), ...clusterRoutes(deps)];
 }

@@ -1,11 +1,13 @@
-import { type Clock, isoMicros } from "../../../kernel/clock/clock.ts";
+import { isoMicros } from "../../../kernel/clock/clock.ts";
 import { isUp } from "../../../kernel/fleet/services.ts";
-import type { FleetSettings } from "../../../kernel/fleet/settings.ts";
 import type { ServiceRow } from "../../../kernel/fleet/tables.ts";
 import { versionSteps } from "../../../kernel/http/version-steps.ts";
+import type { BlockStorageDependencies } from "../dependencies.ts";
+import { factsOf } from "../domain/backend-facts.ts";
+import { isSchedulable } from "../scheduler/pools.ts";
 import { VOLUME_BINARY, type VolumeService } from "../store/services.ts";
 
-type Judging = { readonly kernel: { readonly clock: Clock }; readonly fleet: FleetSettings };
+type Judging = Pick<BlockStorageDependencies, "kernel" | "fleet">;
 
 export function stateOf(row: ServiceRow, deps: Judging): "up" | "down" {
   return isUp(row, deps.kernel.clock.now(), deps.fleet) ? "up" : "down";
@@ -18,7 +20,7 @@ export function updatedAt(row: ServiceRow): string | null {
 }
 
 /** The newest shape. */
-export function serviceView(service: VolumeService, deps: Judging, backendState: string | null) {
+export function serviceView(service: VolumeService, deps: Judging): Record<string, unknown> {
   const { record, backend } = service;
   const view: Record<string, unknown> = {
     binary: record.binary_name,
@@ -36,7 +38,7 @@ export function serviceView(service: VolumeService, deps: Judging, backendState:
     replication_status: backend?.replication_status ?? "not-capable",
     active_backend_id: backend?.active_backend_id ?? null,
     frozen: backend?.frozen === 1,
-    backend_state: backendState,
+    backend_state: backend && isSchedulable(service, deps) ? factsOf(backend).backendState : null,
   };
 }
 

@@ -19,7 +19,7 @@ export function serviceRoutes(deps: FaceDependencies): Route[] {
       async handler(request) {
         request.authorize("volume_extension:services:index");
         const services = await listVolumeServices(store.read, request.query);
-        const views = services.map((service) => serviceView(service, deps, null));
+        const views = services.map((service) => serviceView(service, deps));
         return { body: { services: views.map((view) => serviceVersions.down(request.version, view)) } };
       },
     }),

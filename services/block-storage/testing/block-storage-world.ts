@@ -15,12 +15,15 @@ import type { Migration } from "../../../kernel/store/migrate.ts";
 import type { Store } from "../../../kernel/store/store.ts";
 import type { TestStore } from "../../../kernel/store/testing/stores.ts";
 import type { BlockStorageDependencies } from "../dependencies.ts";
+import type { BackendFacts } from "../domain/backend-facts.ts";
+import { parsePlace } from "../domain/place.ts";
 import { blockStorageFaces } from "../http/block-storage-face.ts";
 import type { FaceDependencies } from "../http/dependencies.ts";
 import { blockStoragePolicies } from "../policies.ts";
 import { type BlockStorageSettings, defaultBlockStorageSettings } from "../settings.ts";
+import { recordBackend } from "../store/record-backend.ts";
 import { type BlockStorageTables, blockStorageMigrations, type VolumeRow } from "../store/tables.ts";
-import { volumeRow } from "./rows.ts";
+import { SIM_FACTS, volumeRow } from "./rows.ts";
 
 export const PROJECT = "11111111111111111111111111111111";
 export const OTHER_PROJECT = "22222222222222222222222222222222";
@@ -54,6 +57,12 @@ export interface AskOptions {
   readonly root?: string;
 }
 
+export interface GivenBackend {
+  readonly cluster?: string;
+  readonly facts?: Partial<BackendFacts>;
+  readonly started?: boolean;
+}
+
 /** A block storage API over a database of its own. Operations are accepted and stay as they are: nothing runs them. */
 export interface BlockStorageWorld {
   readonly store: Store;
@@ -64,6 +73,8 @@ export interface BlockStorageWorld {
   ask(who: Person | null, method: string, path: string, options?: AskOptions): Promise<Answer>;
   /** A `cinder-scheduler` that has just been heard. */
   givenScheduler(host: string): Promise<ServiceRow>;
+  /** A backend that its agent has just announced: `node@backend`, maybe in a cluster. Announcing it again is a report, or a start. */
+  givenBackend(host: string, options?: GivenBackend): Promise<void>;
   givenService(host: string, patch: Partial<ServiceRow>): Promise<void>;
   /** An available volume, unless told otherwise. */
   givenVolume(volume?: Partial<VolumeRow>): Promise<VolumeRow>;
@@ -144,6 +155,15 @@ export async function blockStorageWorld(
       const binary = "cinder-scheduler";
       const announced = { host, binary, service: null, cluster: null, facts: {}, zone: "nova" };
       return await store.tx((t) => announceService(t, { clock, ids }, announced));
+    },
+    async givenBackend(host, { cluster = null, facts = {}, started = true } = {}) {
+      const { node, backend } = parsePlace(host);
+      const announced = { cluster, facts: { ...SIM_FACTS, ...facts } };
+      const service = { host: node, backend: backend ?? "", binary: "cinder-volume", service: "block-storage" };
+      await store.tx(async (t) => {
+        await announceService(t, { clock, ids }, { ...service, ...announced, zone: "nova" });
+        await recordBackend(t, deps, { node, backend: backend ?? "", ...announced, started });
+      });
     },
     async givenService(host, patch) {
       await store.tx((t) =>

@@ -1,4 +1,14 @@
+import type { BackendFacts } from "../domain/backend-facts.ts";
 import { DEFAULT_TYPE_ID, type VolumeRow } from "../store/tables.ts";
+
+export const SIM_FACTS: BackendFacts = {
+  driver: "sim",
+  backendState: "up",
+  replicationEnabled: false,
+  replicationTargets: [],
+  activeBackendId: null,
+  pools: [{ name: "pool", totalGiB: 100, freeGiB: 100, provisionedGiB: 0, reservedPercent: 0 }],
+};
 
 /** Rows with everything in them; tests override what they are about. */
 
