@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Value } from "typebox/value";
 import { ComputeFacts, GuestFacts } from "../protocol/compute.ts";
+import { GuestDiagnostics } from "../protocol/diagnostics.ts";
 import type { ComputeCase } from "./compute-case.ts";
 import { rejectsWith } from "./compute-environment.ts";
 
@@ -103,6 +104,33 @@ export const coreCases: readonly ComputeCase[] = [
       assert.equal(await boots(), 2);
       await c.a.driver.reboot(spec.serverId, options, c.call("reboot-2"));
       await c.until("the third boot", async () => (await boots()) === 3);
+    },
+  },
+  {
+    name: "diagnose tells what a running guest has used",
+    async run(c) {
+      const spec = await c.running(c.a);
+      const { driver } = c.a;
+      await c.tickAbove(c.a, spec, 0);
+      const first = await driver.diagnose(spec.serverId);
+      assert.ok(Value.Check(GuestDiagnostics, first));
+      assert.equal(first.cpus.length, spec.vcpus);
+      assert.deepEqual(
+        first.nics.map(({ portId, mac }) => ({ portId, mac })),
+        spec.nics.map(({ portId, mac }) => ({ portId, mac })),
+      );
+      assert.equal(first.memory.maximumMiB, spec.ramMiB);
+      const used = ({ cpus, disks }: GuestDiagnostics) => [
+        cpus.reduce((sum, cpu) => sum + cpu.timeNs, 0),
+        disks.reduce((sum, disk) => sum + disk.readRequests + disk.writeRequests, 0),
+      ];
+      for (const figure of used(first)) assert.ok(figure > 0, "a guest that has booted has used something");
+      await c.until("the processors' time to grow", async () => {
+        const [before = 0, now = 0] = [used(first)[0], used(await driver.diagnose(spec.serverId))[0]];
+        return now > before;
+      });
+      await driver.ensureStopped(spec.serverId, { graceMs: 0 }, c.call());
+      await rejectsWith(driver.diagnose(spec.serverId), "conflict", "compute.guest_not_running");
     },
   },
   {

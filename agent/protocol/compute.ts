@@ -1,4 +1,5 @@
 import { type Static, Type } from "typebox";
+import { GuestDiagnostics } from "./diagnostics.ts";
 import { verb } from "./verb.ts";
 
 /** What the server tells a compute agent, and what it answers. Sizes carry their unit in the name. */
@@ -170,6 +171,8 @@ export const computeVerbs = {
     Type.Object({ serverId: Uuid, lines: Nullable(Type.Integer()) }),
     Type.Object({ output: Type.String() }),
   ),
+  /** What the guest has used since it was started. Throws `compute.guest_not_running`. */
+  "compute.diagnose": verb(One, GuestDiagnostics),
   /** Connects the guest's serial console to a WebSocket that the agent opens to the server. */
   "compute.openConsole": verb(Type.Object({ serverId: Uuid, sessionId: Type.String() }), Nothing),
   /** Delivers network information into the running guest; returns what the guest reports afterwards (address list per MAC). */

@@ -27,6 +27,7 @@ const MODES: Partial<Record<ComputeVerb, VerbMode>> = {
   "compute.list": "read",
   "compute.inspect": "read",
   "compute.consoleLog": "read",
+  "compute.diagnose": "read",
   "compute.openConsole": "read",
   "compute.checkDestination": "read",
   "compute.abortMigration": "control",
@@ -50,6 +51,7 @@ export function computeHandlers(driver: ComputeDriver, consoles: Consoles): Comp
     "compute.ensureUnpaused": ({ serverId }, call) => driver.ensureUnpaused(serverId, call),
     "compute.reboot": ({ serverId, type, graceMs }, call) => driver.reboot(serverId, { type, graceMs }, call),
     "compute.consoleLog": async ({ serverId, lines }) => ({ output: await driver.consoleLog(serverId, lines) }),
+    "compute.diagnose": ({ serverId }) => driver.diagnose(serverId),
     "compute.openConsole": ({ serverId, sessionId }, call) => nothing(consoles.open(driver, serverId, sessionId, call)),
     "compute.injectNetworkInfo": async ({ spec }, call) => ({
       seenByGuest: await networking().injectNetworkInfo(spec, call),

@@ -6,6 +6,7 @@ import { agentConsoles } from "./consoles/agent-consoles.ts";
 import { consoleSockets } from "./consoles/console-sockets.ts";
 import { ConsoleSessions } from "./consoles/sessions.ts";
 import type { ComputeDependencies } from "./dependencies.ts";
+import { agentDiagnostics } from "./diagnostics.ts";
 import { computeFaces } from "./http/compute-faces.ts";
 import { computeOperations, listOperations } from "./operations/compute-operations.ts";
 import { computePolicies } from "./policies.ts";
@@ -33,7 +34,7 @@ export function createComputeService(deps: ComputeDependencies, commands: Comman
       name: "compute",
       policies: computePolicies,
       migrations: computeMigrations,
-      faces: computeFaces({ ...deps, operations, consoles }),
+      faces: computeFaces({ ...deps, operations, consoles, diagnose: agentDiagnostics(commands, ids) }),
       operations: listOperations(operations),
       reconcilers:
         interval > 0

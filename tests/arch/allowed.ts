@@ -36,7 +36,6 @@ export const allowed: Readonly<Record<string, Readonly<Record<string, string>>>>
   },
   "service rooms": {},
   "policy rules": {
-    "os_compute_api:os-server-diagnostics": "Nova's, so that policy files that name it load without a warning",
     "os_compute_api:os-attach-interfaces:other_project":
       "Nova's, so that policy files that name it load without a warning",
     "os_compute_api:flavors:all": "Nova's, so that policy files that name it load without a warning",

@@ -1,4 +1,5 @@
 import type { ComputeFacts, GuestFacts, GuestSpec, IncomingTarget, MigrationMode } from "../../protocol/compute.ts";
+import type { GuestDiagnostics } from "../../protocol/diagnostics.ts";
 import type { Call } from "../../runtime/call.ts";
 
 /** Addresses per MAC as the guest itself reports them; null when the guest has no agent to ask. */
@@ -24,6 +25,8 @@ export interface ComputeDriver {
   ensureUnpaused(serverId: string, call: Call): Promise<GuestFacts>;
   reboot(serverId: string, options: { type: "soft" | "hard"; graceMs: number }, call: Call): Promise<GuestFacts>;
   consoleLog(serverId: string, lines: number | null): Promise<string>;
+  /** What the running guest has used. Throws `compute.guest_not_running`. */
+  diagnose(serverId: string): Promise<GuestDiagnostics>;
   /** A live duplex stream to the serial console. */
   openConsole(serverId: string): Promise<NodeJS.ReadWriteStream>;
   /** Releases what this process holds (sockets, timers). Guests go on. */

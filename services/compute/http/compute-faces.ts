@@ -19,6 +19,7 @@ import { migrationRoutes } from "./migrations.ts";
 import { remoteConsoleRoute, serialConsoleAction } from "./remote-consoles.ts";
 import { resourceRoutes } from "./resource-routes.ts";
 import { securityGroupActions, serverSecurityGroupRoutes } from "./security-groups.ts";
+import { diagnosticsRoutes } from "./server-diagnostics.ts";
 import { serverMigrationRoutes } from "./server-migrations.ts";
 import { serverCreate } from "./servers-create.ts";
 import { serverReads } from "./servers-read.ts";
@@ -62,6 +63,7 @@ function apiRoutes(deps: FaceDependencies): Route[] {
     ...metadataRoutes(deps),
     ...tagRoutes(deps),
     ...addressRoutes(deps),
+    ...diagnosticsRoutes(deps),
     ...interfaceRoutes(deps),
     ...serverSecurityGroupRoutes(deps),
     ...volumeAttachmentRoutes(deps),

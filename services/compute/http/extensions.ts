@@ -37,6 +37,7 @@ const EXTENSIONS: Readonly<Record<string, string>> = {
   "os-quota-sets": "Quotas",
   "os-remote-consoles": "Consoles",
   "os-security-groups": "SecurityGroups",
+  "os-server-diagnostics": "ServerDiagnostics",
   "os-server-groups": "ServerGroups",
   "os-services": "Services",
   "os-simple-tenant-usage": "SimpleTenantUsage",

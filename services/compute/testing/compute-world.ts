@@ -1,4 +1,5 @@
 import type { ComputeFacts } from "../../../agent/protocol/compute.ts";
+import type { GuestDiagnostics } from "../../../agent/protocol/diagnostics.ts";
 import { ManualClock } from "../../../kernel/clock/manual-clock.ts";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import { announceService } from "../../../kernel/fleet/services.ts";
@@ -79,6 +80,8 @@ export interface ComputeWorld {
   readonly http: HttpServer;
   readonly network: NetworkService;
   readonly images: Map<string, ImageSummary>;
+  /** What guests have used, by server. */
+  readonly diagnostics: Map<string, GuestDiagnostics>;
   ask(who: Person | null, method: string, path: string, options?: AskOptions): Promise<Answer>;
   /** `POST /servers/{id}/action` */
   act(who: Person, serverId: string, body: unknown, version?: string): Promise<Answer>;
@@ -113,6 +116,7 @@ export async function computeWorld(
   const kernel = { store, clock, ids, loggers, operations: new OperationControl(clock, ids) };
   const network = createNetworkService(kernel);
   const images = new Map<string, ImageSummary>();
+  const diagnostics = new Map<string, GuestDiagnostics>();
   const base: ComputeDependencies = {
     kernel,
     settings: { ...defaultComputeSettings, ...settings },
@@ -132,6 +136,11 @@ export async function computeWorld(
     consoles: {
       output: async (host, serverId, lines) => `console of ${serverId} on ${host}: ${lines ?? "all"} lines\n`,
       open: async () => {},
+    },
+    diagnose: async (_host, serverId) => {
+      const figures = diagnostics.get(serverId);
+      if (figures) return figures;
+      throw new CloudError("notFound", "compute.guest_not_found", `Server ${serverId} is not on this host.`);
     },
   };
   const http = createHttpServer({
@@ -179,6 +188,7 @@ export async function computeWorld(
     http,
     network,
     images,
+    diagnostics,
     ask,
     async act(who, serverId, body, version) {
       // No two actions at the same time, so that a list of them has an order.

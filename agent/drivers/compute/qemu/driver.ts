@@ -5,6 +5,7 @@ import type { Call } from "../../../runtime/call.ts";
 import type { ComputeDriver } from "../driver.ts";
 import { coldMigration } from "./cold-migration.ts";
 import { consoleLog, openConsole } from "./console.ts";
+import { diagnose } from "./diagnostics.ts";
 import { hostFacts } from "./facts.ts";
 import { fencing } from "./fencing.ts";
 import type { Guest } from "./guest.ts";
@@ -91,6 +92,10 @@ class QemuDriver implements ComputeDriver {
 
   async consoleLog(serverId: string, lines: number | null) {
     return consoleLog(await this.#host.knownGuest(serverId), lines);
+  }
+
+  async diagnose(serverId: string) {
+    return diagnose(this.#host, await this.#host.knownGuest(serverId));
   }
 
   async openConsole(serverId: string) {

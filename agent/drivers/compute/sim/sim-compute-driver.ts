@@ -1,6 +1,7 @@
 import type { Duplex } from "node:stream";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import type { ComputeFacts, ComputeVerb, GuestFacts, GuestSpec } from "../../../protocol/compute.ts";
+import type { GuestDiagnostics } from "../../../protocol/diagnostics.ts";
 import type { Call } from "../../../runtime/call.ts";
 import type {
   ColdMigration,
@@ -14,6 +15,7 @@ import type {
 } from "../driver.ts";
 import type { SimActs } from "./sim-acts.ts";
 import { simColdMigration } from "./sim-cold-migration.ts";
+import { simDiagnostics } from "./sim-diagnostics.ts";
 import { requireNotFenced, SimGuest, type SimHost } from "./sim-host.ts";
 import { simLiveMigration } from "./sim-live-migration.ts";
 import { SimSerialLine } from "./sim-serial-line.ts";
@@ -168,6 +170,14 @@ class SimComputeDriver implements ComputeDriver, SimActs {
       const guest = this.guest(serverId);
       if (guest.power === "running") guest.console.catchUp(this.#ticks(guest));
       return guest.console.text(lines);
+    });
+  }
+
+  diagnose(serverId: string): Promise<GuestDiagnostics> {
+    return this.act("compute.diagnose", this.closing, () => {
+      const guest = this.guest(serverId);
+      requireActive(guest);
+      return simDiagnostics(guest, this.#ticks(guest));
     });
   }
 
