@@ -30,7 +30,7 @@ export function resourceRoutes(deps: FaceDependencies): Route[] {
     ...serviceRoutes(deps),
     ...hypervisorRoutes(deps),
     ...availabilityZoneRoutes(deps),
-    ...aggregateRoutes(),
+    ...aggregateRoutes(deps),
     ...extensionRoutes(),
   ];
 }

@@ -1,5 +1,6 @@
 import type { Queries, Tx } from "../../../kernel/store/store.ts";
 import { ENDED } from "../domain/migration-state.ts";
+import type { AggregateTables } from "./aggregate-tables.ts";
 import type { ComputeTables } from "./tables.ts";
 
 /** Zone of each compute host. */
@@ -19,6 +20,7 @@ export async function removeHost(t: Tx, host: string): Promise<"removed" | "serv
   if (await hasServers(t, host)) return "servers";
   if (await hasLiveMigrations(t, host)) return "migrations";
   await db.deleteFrom("allocations").where("host", "=", host).execute();
+  await t.tables<AggregateTables>().deleteFrom("aggregate_hosts").where("host", "=", host).execute();
   return "removed";
 }
 

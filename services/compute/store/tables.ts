@@ -2,6 +2,7 @@ import type { Selectable } from "kysely";
 import type { Migration } from "../../../kernel/store/migrate.ts";
 import type { MigrationStatus, MigrationType } from "../domain/migration-state.ts";
 import type { PowerState, TaskState, VmState } from "../domain/server-state.ts";
+import { aggregateMigration } from "./aggregate-tables.ts";
 import { serverGroupMigration } from "./group-tables.ts";
 
 export interface ServerTable {
@@ -253,4 +254,5 @@ export const computeMigrations: readonly Migration[] = [
     ],
   },
   serverGroupMigration,
+  aggregateMigration,
 ];
