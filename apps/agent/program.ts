@@ -4,6 +4,7 @@ import type { JoinReply } from "../../agent/protocol/envelope.ts";
 import { computeService } from "../../agent/runtime/compute-service.ts";
 import { httpLink } from "../../agent/runtime/http-link.ts";
 import { readIdentity, writeIdentity } from "../../agent/runtime/identity-file.ts";
+import { ownService } from "../../agent/runtime/own-service.ts";
 import type { ServerLink } from "../../agent/runtime/server-link.ts";
 import { startAgent } from "../../agent/runtime/start-agent.ts";
 import { sleep, systemClock } from "../../kernel/clock/clock.ts";
@@ -49,7 +50,7 @@ export async function startAgentProgram(settings: AgentSettings): Promise<AgentP
     stateDir: settings.stateDir,
     link,
     identity,
-    services: (session) => [computeService(driver, session.openConsole)],
+    services: (session) => [ownService(loggers), computeService(driver, session.openConsole)],
     clock: systemClock,
     ids: systemIds,
     random: Math.random,

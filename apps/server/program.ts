@@ -9,6 +9,7 @@ import { agentRoutes, agentsFace, type OpenImage } from "../../kernel/fleet/http
 import { hostPolicies, hostRoutes, hostsFace } from "../../kernel/fleet/http/host-routes.ts";
 import { logLevelPolicies, logLevelRoutes, logLevelsFace } from "../../kernel/fleet/http/log-level-routes.ts";
 import { Membership } from "../../kernel/fleet/join.ts";
+import { ProcessLogLevels } from "../../kernel/fleet/process-log-levels.ts";
 import { fleetMigrations } from "../../kernel/fleet/tables.ts";
 import { createHttpServer, type HttpServer } from "../../kernel/http/server.ts";
 import { systemIds } from "../../kernel/ids/ids.ts";
@@ -25,6 +26,7 @@ import { counterMigration } from "../../kernel/store/counters.ts";
 import { migrate } from "../../kernel/store/migrate.ts";
 import type { Store } from "../../kernel/store/store.ts";
 import type { BlockStorageDependencies } from "../../services/block-storage/dependencies.ts";
+import { logControl } from "../../services/block-storage/log-control.ts";
 import { blockStorageListener } from "../../services/block-storage/reconcile/agent-news.ts";
 import { createBlockStorageService } from "../../services/block-storage/service.ts";
 import { defaultBlockStorageSettings } from "../../services/block-storage/settings.ts";
@@ -120,7 +122,11 @@ async function startOn(store: Store, loggers: Loggers, settings: ServerSettings)
     listeners: [computeListener(deps), blockStorageListener(volumeDeps)],
   });
   const compute = createComputeService(deps, fleet.commands);
-  const blockStorage = createBlockStorageService(volumeDeps);
+  const processLogs = new ProcessLogLevels(hostname(), { store, clock: systemClock, ids: systemIds, loggers });
+  const blockStorage = createBlockStorageService(
+    volumeDeps,
+    logControl(fleet, processLogs, systemIds, volumeDeps.settings.askTimeoutMs),
+  );
   const manifests: readonly ServiceManifest[] = [identity, image, network, compute, blockStorage].map(
     ({ manifest }) => manifest,
   );
@@ -209,6 +215,7 @@ async function startOn(store: Store, loggers: Loggers, settings: ServerSettings)
       await reconcile.stop();
       await runner.stop();
       await fleet.close();
+      processLogs.close();
       await store.close();
       log.info({}, "server stopped");
     },

@@ -1,6 +1,7 @@
 import { createSimComputeDriver } from "../../agent/drivers/compute/sim/sim-compute-driver.ts";
 import { SimWorld } from "../../agent/drivers/compute/sim/sim-world.ts";
 import { computeService } from "../../agent/runtime/compute-service.ts";
+import { ownService } from "../../agent/runtime/own-service.ts";
 import { SimulatedFleet } from "../../agent/sim/simulated-fleet.ts";
 import { systemClock } from "../../kernel/clock/clock.ts";
 import { systemIds } from "../../kernel/ids/ids.ts";
@@ -19,7 +20,10 @@ export async function simulateHosts(server: ServerProgram, count: number, heartb
   const log = server.loggers.get("simulation");
   const fleet = new SimulatedFleet({
     server: { inProcess: server.inProcess },
-    services: (host, session) => [computeService(createSimComputeDriver({ world, host }), session.openConsole)],
+    services: (host, session) => [
+      ownService(server.loggers),
+      computeService(createSimComputeDriver({ world, host }), session.openConsole),
+    ],
     clock: systemClock,
     ids: systemIds,
     random: Math.random,

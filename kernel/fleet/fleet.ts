@@ -41,6 +41,9 @@ export interface FleetOptions {
   readonly listeners: readonly FleetListener[];
 }
 
+/** Payload: JSON of a host and levels by prefix. */
+const LOG_LEVELS_CHANNEL = "fleet.log-levels";
+
 const FLUSH_EVERY_MS = 1_000;
 const SETTLE_EVERY_MS = 10_000;
 const SWEEP_EVERY_MS = 30_000;
@@ -76,6 +79,10 @@ export class Fleet {
     const { store } = options;
     this.#unlisten.push(
       store.listen(COMMANDS_CHANNEL, (addressee) => this.#wakeAddressee(addressee)),
+      store.listen(LOG_LEVELS_CHANNEL, (payload) => {
+        const { host, levels } = JSON.parse(payload) as { host: string; levels: Record<string, string> };
+        this.#takeLogLevels(host, levels);
+      }),
       store.listen(RESYNC_CHANNEL, () => {
         for (const host of this.#pollers.keys()) this.#wakeAddressee(host);
       }),
@@ -117,12 +124,14 @@ export class Fleet {
     const clusters = await this.#clustersOf(host);
     const known = new Set(request.known);
     const forget = await this.delivery.forgettable(request.known);
+    const levels = this.#logLevels.get(host);
     const deadline = this.#options.clock.now() + Math.min(request.waitMs, this.settings.reportIntervalMs);
     for (;;) {
       const woken = this.#waitForNews(host, deadline, signal);
       const { commands, revoked } = await this.delivery.pending(host, clusters, known);
       const late = this.#closed || signal?.aborted || this.#options.clock.now() >= deadline;
-      if (commands.length > 0 || revoked.length > 0 || forget.length > 0 || late) {
+      const louder = this.#logLevels.get(host) !== levels;
+      if (commands.length > 0 || revoked.length > 0 || forget.length > 0 || louder || late) {
         woken.cancel();
         this.#heard.set(host, this.#options.clock.now());
         return {
@@ -158,9 +167,18 @@ export class Fleet {
     return () => this.#subscribers.delete(wake);
   }
 
-  /** Logger levels that the agent of `host` is to use, by logger prefix. */
-  setLogLevels(host: string, levels: Record<string, string>): void {
-    this.#logLevels.set(host, { ...this.#logLevels.get(host), ...levels });
+  /** Logger levels that the agent of `host` is to use, by logger prefix: whichever process of the server it polls. */
+  async setLogLevels(host: string, levels: Record<string, string>): Promise<void> {
+    await this.#options.store.tx(async (t) => t.notify(LOG_LEVELS_CHANNEL, JSON.stringify({ host, levels })));
+  }
+
+  /** The agent sets them in this order, so what a new prefix covers goes, and it comes last. */
+  #takeLogLevels(host: string, levels: Record<string, string>): void {
+    const prefixes = Object.keys(levels);
+    const kept = Object.entries(this.#logLevels.get(host) ?? {}).filter(
+      ([known]) => !prefixes.some((prefix) => known.startsWith(prefix)),
+    );
+    this.#logLevels.set(host, { ...Object.fromEntries(kept), ...levels });
     this.#wakeAddressee(host);
   }
 

@@ -38,7 +38,8 @@ export class Loggers {
 
   /** Sets the level of every logger whose name is `prefix` or starts with it; empty means all. */
   setLevel(prefix: string, level: LogLevel): void {
-    this.#overrides.push({ prefix, level });
+    const kept = this.#overrides.filter((override) => !covers(prefix, override.prefix));
+    this.#overrides.splice(0, this.#overrides.length, ...kept, { prefix, level });
     for (const [name, logger] of this.#byName) if (covers(prefix, name)) logger.level = level;
   }
 

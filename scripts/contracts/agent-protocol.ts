@@ -1,3 +1,4 @@
+import { agentVerbs } from "../../agent/protocol/agent.ts";
 import { computeVerbs } from "../../agent/protocol/compute.ts";
 import * as envelope from "../../agent/protocol/envelope.ts";
 
@@ -8,7 +9,7 @@ export function agentProtocol(): Record<string, unknown> {
     title: "Pileus agent protocol",
     envelope: { ...envelope },
     verbs: Object.fromEntries(
-      Object.entries(computeVerbs).map(([name, { input, result }]) => [name, { input, result }]),
+      Object.entries({ ...agentVerbs, ...computeVerbs }).map(([name, { input, result }]) => [name, { input, result }]),
     ),
   };
 }

@@ -1,6 +1,7 @@
 import type { ServiceManifest } from "../../kernel/service/manifest.ts";
 import type { BlockStorageDependencies } from "./dependencies.ts";
 import { blockStorageFaces } from "./http/block-storage-face.ts";
+import type { LogControl } from "./log-control.ts";
 import { blockStoragePolicies } from "./policies.ts";
 import type { BlockStoragePublic } from "./public.ts";
 import { blockStorageMigrations } from "./store/tables.ts";
@@ -12,13 +13,13 @@ export interface BlockStorageService {
 }
 
 /** The block storage service. Its listener (`blockStorageListener`) is made apart: the fleet needs it first. */
-export function createBlockStorageService(deps: BlockStorageDependencies): BlockStorageService {
+export function createBlockStorageService(deps: BlockStorageDependencies, logs: LogControl): BlockStorageService {
   return {
     manifest: {
       name: "block-storage",
       policies: blockStoragePolicies,
       migrations: blockStorageMigrations,
-      faces: blockStorageFaces(deps),
+      faces: blockStorageFaces({ ...deps, logs }),
       operations: [],
       reconcilers: [],
     },

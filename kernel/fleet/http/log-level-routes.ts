@@ -57,7 +57,7 @@ export function logLevelRoutes(deps: { loggers: Loggers; fleet: Fleet; store: St
         request.authorize("pileus:log-levels:set");
         const { prefix = "", level, host } = request.body;
         if (host === undefined) loggers.setLevel(prefix, level);
-        else if (await isHost(store, host)) fleet.setLogLevels(host, { [prefix]: level });
+        else if (await isHost(store, host)) await fleet.setLogLevels(host, { [prefix]: level });
         else throw new CloudError("notFound", "fleet.host_not_found", `Host ${host} could not be found.`);
         return undefined;
       },

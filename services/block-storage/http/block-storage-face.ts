@@ -3,6 +3,7 @@ import type { ServedFace } from "../../../kernel/http/server.ts";
 import { clusterRoutes } from "./clusters.ts";
 import type { FaceDependencies } from "./dependencies.ts";
 import { blockStorageFace } from "./face.ts";
+import { serviceLogRoutes } from "./service-logs.ts";
 import { serviceSwitchRoutes } from "./service-switches.ts";
 import { serviceRoutes } from "./services.ts";
 import { currentVersion, versionList } from "./version-documents.ts";
@@ -13,5 +14,5 @@ export function blockStorageFaces(deps: FaceDependencies): ServedFace[] {
 }
 
 function apiRoutes(deps: FaceDependencies): Route[] {
-  return [...serviceRoutes(deps), ...serviceSwitchRoutes(deps), ...clusterRoutes(deps)];
+  return [...serviceRoutes(deps), ...serviceSwitchRoutes(deps), ...serviceLogRoutes(deps), ...clusterRoutes(deps)];
 }

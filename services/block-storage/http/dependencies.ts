@@ -1,4 +1,7 @@
 import type { BlockStorageDependencies } from "../dependencies.ts";
+import type { LogControl } from "../log-control.ts";
 
 /** What the API face works with. */
-export type FaceDependencies = BlockStorageDependencies;
+export interface FaceDependencies extends BlockStorageDependencies {
+  readonly logs: LogControl;
+}

@@ -24,6 +24,7 @@ import { type BlockStorageSettings, defaultBlockStorageSettings } from "../setti
 import { recordBackend } from "../store/record-backend.ts";
 import { type BlockStorageTables, blockStorageMigrations, type VolumeRow } from "../store/tables.ts";
 import { SIM_FACTS, volumeRow } from "./rows.ts";
+import { SeveralLoggers } from "./several-loggers.ts";
 
 export const PROJECT = "11111111111111111111111111111111";
 export const OTHER_PROJECT = "22222222222222222222222222222222";
@@ -69,6 +70,7 @@ export interface BlockStorageWorld {
   readonly clock: ManualClock;
   readonly ids: IdSource;
   readonly deps: FaceDependencies;
+  readonly logs: SeveralLoggers;
   readonly http: HttpServer;
   ask(who: Person | null, method: string, path: string, options?: AskOptions): Promise<Answer>;
   /** A `cinder-scheduler` that has just been heard. */
@@ -97,7 +99,7 @@ export async function blockStorageWorld(
   const clock = new ManualClock();
   const ids = systemIds;
   const loggers = new Loggers({ destination: { write: () => undefined } });
-  const deps: BlockStorageDependencies = {
+  const base: BlockStorageDependencies = {
     kernel: { store, clock, ids, loggers, operations: new OperationControl(clock, ids) },
     settings: { ...defaultBlockStorageSettings, ...settings },
     fleet: defaultFleetSettings,
@@ -109,6 +111,8 @@ export async function blockStorageWorld(
       },
     },
   };
+  const logs = new SeveralLoggers();
+  const deps: FaceDependencies = { ...base, logs };
   const http = createHttpServer({
     faces: blockStorageFaces(deps),
     loggers,
@@ -130,6 +134,7 @@ export async function blockStorageWorld(
     clock,
     ids,
     deps,
+    logs,
     http,
     async ask(who, method, path, options = {}) {
       const reply = await http.inject({
