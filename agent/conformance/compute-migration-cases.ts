@@ -147,6 +147,23 @@ const otherLiveCases: readonly ComputeCase[] = [
     },
   },
   {
+    name: "live migration: an abort that comes too late finds that the guest has moved",
+    ability: "liveMigration",
+    storage: "shared",
+    async run(c) {
+      const { spec } = await underWay(c, "shared");
+      await c.a.restart();
+      await live(c.a.driver).forceCompleteMigration(spec.serverId, c.call());
+      await c.until("the guest to arrive", async () => (await c.powerOf(c.b, spec)) !== "incoming");
+      await c.until("the source to let go", async () => (await c.powerOf(c.a, spec)) === "moved");
+      await live(c.a.driver).abortMigration(spec.serverId, c.call());
+      await c.env.crash(c.a.name, spec.serverId);
+      await c.expectPower(c.a, spec, "moved");
+      await rejectsWith(live(c.b.driver).abandonIncoming(spec.serverId, c.call()), "conflict", "compute.guest_running");
+      await arrived(c, spec, c.a, "shared");
+    },
+  },
+  {
     name: "live migration: a paused guest stays paused",
     ability: "liveMigration",
     storage: "local",

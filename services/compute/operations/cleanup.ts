@@ -1,7 +1,6 @@
 import { computeVerbs } from "../../../agent/protocol/compute.ts";
 import { type Clock, minutes, seconds } from "../../../kernel/clock/clock.ts";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
-import { findServiceOn } from "../../../kernel/fleet/services.ts";
 import { liveOperations } from "../../../kernel/operations/control.ts";
 import type { EffectContext, Operation, Wait } from "../../../kernel/operations/definition.ts";
 import { operation } from "../../../kernel/operations/definition.ts";
@@ -14,7 +13,10 @@ import { getHost } from "../store/hosts.ts";
 import { completeEvacuations } from "../store/migration-records.ts";
 import { getServer, lockServer, transition } from "../store/servers.ts";
 import type { ComputeTables, ServerRow } from "../store/tables.ts";
-import { isSilent, unless } from "./call-errors.ts";
+import { isSilent } from "./call-errors.ts";
+import { judgeMigration } from "./judge-migration.ts";
+import { startSyncPower } from "./sync-power.ts";
+import { isVouchedDead } from "./vouched-dead.ts";
 
 export interface CleanupInput {
   readonly serverId: string;
@@ -63,7 +65,9 @@ export function cleanupOperation(deps: ComputeDependencies): Operation<CleanupIn
           const server = await getServer(a.read, input.serverId);
           const spec = await guestSpec(a.read, deps, server);
           const paused = server.vm_state === "paused";
-          await a.call(computeVerbs, "compute.finishIncoming", { spec, paused }, { to: { host: input.host } });
+          const to = { host: input.host };
+          const { power } = await a.call(computeVerbs, "compute.finishIncoming", { spec, paused }, { to });
+          return { lives: hasControl(power) };
         }),
     })
     .step("adopt", {
@@ -81,6 +85,7 @@ export function cleanupOperation(deps: ComputeDependencies): Operation<CleanupIn
         const to = { set, ...(server.vm_state === "stopped" ? { vm: "active" as const } : {}) };
         await transition(t, { clock, id: input.serverId, from: {}, to, action: "adopt" });
         await deps.network.bindPorts(t, input.serverId, input.host);
+        if (out.finish?.lives === false) await startSyncPower(t, deps, input.serverId);
         await cleanElsewhere(t, deps, self, { serverId: input.serverId, home: input.host, mayAdopt: false });
         return true;
       },
@@ -178,32 +183,35 @@ async function patiently<T>(a: EffectContext, clock: Clock, work: () => Promise<
 /** An abandoned move may have ended anywhere: stops what still moves, then looks where the guest is. */
 async function isOnlyThere(a: EffectContext, input: CleanupInput, home: string | null): Promise<boolean> {
   if (home === null) return false;
-  const one = { serverId: input.serverId };
+  const { serverId, host } = input;
+  // Under a subject of its own, so that a new operation at the server's own host is not disturbed.
+  const subject = `${serverId}/tidy`;
+  const { arrived, handedOver } = await judgeMigration(a, { serverId, source: home, destination: host, subject });
+  await endService(a, home, serverId, subject);
+  if (!arrived) return false;
+  const one = { serverId };
   const extra = `look-${a.attempt}`;
-  const to = { host: input.host };
-  await unless(["compute.guest_running"], a.call(computeVerbs, "compute.abandonIncoming", one, { to }));
-  await tidyHome(a, home, one);
-  const here = await a.call(computeVerbs, "compute.inspect", one, { to, extra });
-  if (!hasControl(here.guest?.power)) return false;
+  const { guest } = await a.call(computeVerbs, "compute.inspect", one, { to: { host }, extra });
+  if (!hasControl(guest?.power)) {
+    // It left its home and died here before anybody had noted that it came; unless it left for yet another host.
+    return handedOver && guest?.power === "crashed" && !(await isElsewhere(a.read, serverId, [home, host]));
+  }
   if (await isVouchedDead(a.read, home)) return true;
   const atHome = await a.call(computeVerbs, "compute.inspect", one, { to: { host: home }, extra: `${extra}-home` });
   return !hasControl(atHome.guest?.power);
 }
 
-/** The server's own host may still be sending. Under a subject of its own, so that a new operation there is not disturbed. */
-async function tidyHome(a: EffectContext, home: string, one: { serverId: string }): Promise<void> {
-  const options = { to: { host: home }, subject: `${one.serverId}/tidy` };
+async function isElsewhere(q: Queries, serverId: string, hosts: readonly string[]): Promise<boolean> {
+  return (await allocationsOf(q, serverId)).some((row) => !hosts.includes(row.host));
+}
+
+async function endService(a: EffectContext, home: string, serverId: string, subject: string): Promise<void> {
+  const options = { to: { host: home }, subject };
   try {
-    await a.call(computeVerbs, "compute.abortMigration", one, options);
-    await a.call(computeVerbs, "compute.ensureDiskNotServed", one, options);
+    await a.call(computeVerbs, "compute.ensureDiskNotServed", { serverId }, options);
   } catch (error) {
     if (!isSilent(error)) throw error;
   }
-}
-
-/** An operator has said with forced_down that the host is off. */
-export async function isVouchedDead(q: Queries, host: string): Promise<boolean> {
-  return (await findServiceOn(q, host, "nova-compute"))?.forced_down === 1;
 }
 
 function hasControl(power: string | undefined): boolean {

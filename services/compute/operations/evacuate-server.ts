@@ -13,11 +13,12 @@ import { factsOf, getHost } from "../store/hosts.ts";
 import { endAction } from "../store/instance-actions.ts";
 import { createMigration, setMigration } from "../store/migration-records.ts";
 import { flavorOf, getServer, transition } from "../store/servers.ts";
-import { type CleanupInput, cleanElsewhere, isVouchedDead } from "./cleanup.ts";
+import { type CleanupInput, cleanElsewhere } from "./cleanup.ts";
 import { endWithFault } from "./end-with-fault.ts";
 import { ensureGuest, removeForCertain, removeIfReachable } from "./guest-calls.ts";
 import { homeOf } from "./power.ts";
 import { excludedHosts, retryElsewhere } from "./retry-elsewhere.ts";
+import { isVouchedDead } from "./vouched-dead.ts";
 
 export interface EvacuateInput {
   readonly serverId: string;

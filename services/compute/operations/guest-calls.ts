@@ -6,7 +6,7 @@ import { guestSpec } from "../guest-spec.ts";
 import { getServer } from "../store/servers.ts";
 import type { FlavorSnapshot } from "../store/tables.ts";
 import { isSilent } from "./call-errors.ts";
-import { isVouchedDead } from "./cleanup.ts";
+import { isVouchedDead } from "./vouched-dead.ts";
 
 /** Makes the server's guest exist on `host`, with the size of `flavor`, running or off. */
 export async function ensureGuest(

@@ -15,13 +15,15 @@ import { endAction } from "../store/instance-actions.ts";
 import { createMigration, setMigration } from "../store/migration-records.ts";
 import { flavorOf, getServer, storedFault, transition } from "../store/servers.ts";
 import { isSilent } from "./call-errors.ts";
-import { type CleanupInput, cleanElsewhere, isVouchedDead, startCleanup } from "./cleanup.ts";
+import { type CleanupInput, cleanElsewhere, startCleanup } from "./cleanup.ts";
 import { endWithFault } from "./end-with-fault.ts";
 import { removeIfReachable } from "./guest-calls.ts";
+import { judgeMigration } from "./judge-migration.ts";
 import { homeOf } from "./power.ts";
 import { excludedHosts, retryElsewhere } from "./retry-elsewhere.ts";
-import { completionTimeoutMs, judgeMigration, runMigration, type Transfer } from "./run-migration.ts";
+import { completionTimeoutMs, runMigration, type Transfer } from "./run-migration.ts";
 import { startSyncPower } from "./sync-power.ts";
+import { isVouchedDead } from "./vouched-dead.ts";
 
 export interface LiveMigrateInput {
   readonly serverId: string;

@@ -6,7 +6,6 @@ import { errorFields } from "../../../kernel/log/logger.ts";
 import type { EffectContext, Json } from "../../../kernel/operations/definition.ts";
 import type { ComputeSettings } from "../settings.ts";
 import type { FlavorSnapshot } from "../store/tables.ts";
-import { isSilent } from "./call-errors.ts";
 
 export interface MigrationRun {
   readonly serverId: string;
@@ -71,30 +70,6 @@ export async function runMigration(a: EffectContext, run: MigrationRun): Promise
   } finally {
     over = true;
     for (const timer of timers) timer.cancel();
-  }
-}
-
-/**
- * Finds out where the guest is after an unclear transfer: `arrived` when the destination has taken over, else the
- * destination has provably given up, so that the guest never runs twice. The command to migrate is withdrawn by now.
- */
-export async function judgeMigration(
-  a: EffectContext,
-  where: Pick<MigrationRun, "serverId" | "source" | "destination">,
-): Promise<{ arrived: boolean }> {
-  const one = { serverId: where.serverId };
-  try {
-    await a.call(computeVerbs, "compute.abandonIncoming", one, { to: { host: where.destination } });
-    return { arrived: false };
-  } catch (refusal) {
-    if (refusal instanceof CloudError && refusal.code === "compute.guest_running") return { arrived: true };
-    if (!isSilent(refusal)) throw refusal;
-    // It is down with whatever had arrived. If the source has stopped sending and still has the guest, it is there.
-    const options = { to: { host: where.source }, extra: `judge-${a.attempt}` };
-    await a.call(computeVerbs, "compute.abortMigration", one, options);
-    const { guest } = await a.call(computeVerbs, "compute.inspect", one, options);
-    if (guest?.power !== "running" && guest?.power !== "paused") throw refusal;
-    return { arrived: false };
   }
 }
 

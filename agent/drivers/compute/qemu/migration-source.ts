@@ -69,9 +69,7 @@ export async function abortMigration(host: Host, guest: Guest): Promise<void> {
   while (CANCELLABLE.has((await migrationState(qmp)).status ?? "none") && clock.now() < until)
     await qmp.changed(POLL_MS);
   // The call that follows the migration settles it; where an agent was restarted there may be none.
-  await guest.exclusive(async () => {
-    if (guest.record.outgoing?.outcome === "running") await settle(guest, "aborted");
-  });
+  await guest.exclusive(() => settleUnattended(guest));
 }
 
 /** Makes a running migration end now. Throws `compute.migration_not_running`. */
@@ -88,8 +86,8 @@ export async function forceCompleteMigration(guest: Guest): Promise<void> {
 }
 
 /**
- * To be called by another command on the guest, while nobody follows its migration: who started it has been replaced, so a
- * migration under way is ended here. One that has completed is noted as such.
+ * While nobody follows the guest's migration, because who started it has been replaced or is to stop: one under way is
+ * ended here, one that has completed is noted as such.
  */
 export async function settleUnattended(guest: Guest): Promise<void> {
   if (guest.record.outgoing?.outcome !== "running") return;
