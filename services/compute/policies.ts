@@ -146,6 +146,8 @@ const RULES: readonly (readonly [rule: string, names: readonly string[]])[] = [
       "ips:show",
       "os-attach-interfaces:list",
       "os-security-groups:list",
+      "os-security-groups:get",
+      "os-security-groups:show",
       "os-attach-interfaces:show",
       "os-volumes-attachments:index",
       "os-volumes-attachments:show",

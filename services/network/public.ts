@@ -104,4 +104,6 @@ export interface NetworkPublic {
   securityGroupNames(q: Queries, serverIds: readonly string[]): Promise<ReadonlyMap<string, readonly string[]>>;
   /** The security groups of the server's ports, each once, by name. */
   securityGroupsOf(q: Queries, serverId: string): Promise<SecurityGroupInfo[]>;
+  /** All security groups of a project, by name. */
+  securityGroupsOfProject(q: Queries, projectId: string): Promise<SecurityGroupInfo[]>;
 }

@@ -22,6 +22,7 @@ import {
   addGroupToPorts,
   findGroup,
   groupInfos,
+  groupsOfProject,
   groupsOfServer,
   removeGroupFromServer,
 } from "./store/server-security-groups.ts";
@@ -152,6 +153,10 @@ export class ServerPorts implements NetworkPublic {
 
   async securityGroupsOf(q: Queries, serverId: string): Promise<SecurityGroupInfo[]> {
     return await groupInfos(q, await groupsOfServer(q, serverId));
+  }
+
+  async securityGroupsOfProject(q: Queries, projectId: string): Promise<SecurityGroupInfo[]> {
+    return await groupInfos(q, await groupsOfProject(q, projectId));
   }
 
   async addSecurityGroup(t: Tx, server: { id: string; projectId: string }, nameOrId: string): Promise<void> {

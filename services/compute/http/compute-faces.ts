@@ -18,7 +18,7 @@ import { metadataRoutes } from "./metadata.ts";
 import { migrationRoutes } from "./migrations.ts";
 import { remoteConsoleRoute, serialConsoleAction } from "./remote-consoles.ts";
 import { resourceRoutes } from "./resource-routes.ts";
-import { securityGroupActions, serverSecurityGroupRoutes } from "./security-groups.ts";
+import { securityGroupActions, securityGroupRoutes } from "./security-groups.ts";
 import { diagnosticsRoutes } from "./server-diagnostics.ts";
 import { serverMigrationRoutes } from "./server-migrations.ts";
 import { serverCreate } from "./servers-create.ts";
@@ -65,7 +65,7 @@ function apiRoutes(deps: FaceDependencies): Route[] {
     ...addressRoutes(deps),
     ...diagnosticsRoutes(deps),
     ...interfaceRoutes(deps),
-    ...serverSecurityGroupRoutes(deps),
+    ...securityGroupRoutes(deps),
     ...volumeAttachmentRoutes(deps),
     remoteConsoleRoute(deps),
     ...instanceActionRoutes(deps),

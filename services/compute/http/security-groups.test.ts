@@ -110,6 +110,16 @@ onBothStores("security groups of servers", (open) => {
     assert.equal((await world.ask("stranger", "GET", `/servers/${id}/os-security-groups`)).status, 404);
   });
 
+  it("lists and shows the project's own up to 2.35", async () => {
+    const ask = (path: string, version = "2.35") =>
+      world.ask("reader", "GET", `/os-security-groups${path}`, { version });
+    const names = (await ask("")).body.security_groups.map((group: { name: string }) => group.name);
+    assert.deepEqual(names, ["default", "twin", "twin", "web"]);
+    assert.equal((await ask("/web-id")).body.security_group.name, "web");
+    for (const path of ["/web", "/foreign-id"]) assert.equal((await ask(path)).status, 404);
+    for (const path of ["", "/web-id"]) assert.equal((await ask(path, "2.36")).status, 404);
+  });
+
   it("refuses what does not fit", async () => {
     const { id } = await givenServerWithPort();
     const bare = await world.givenServer();

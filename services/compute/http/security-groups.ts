@@ -1,4 +1,5 @@
 import { Type } from "typebox";
+import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import { type Action, action, type Route, route } from "../../../kernel/http/route.ts";
 import type { Tx } from "../../../kernel/store/store.ts";
 import type { IngressRule, SecurityGroupInfo } from "../../network/public.ts";
@@ -7,6 +8,8 @@ import { serverOf, targetOf } from "./server-lookup.ts";
 import type { Json } from "./server-view.ts";
 
 const RULE = "os_compute_api:os-security-groups";
+/** From then on clients ask the network service itself. */
+const NETWORK_PROXIES_END = "2.35";
 const Named = Type.Object(
   { name: Type.String({ minLength: 1, maxLength: 255, pattern: "\\S" }) },
   { additionalProperties: false },
@@ -36,8 +39,8 @@ export function securityGroupActions(deps: FaceDependencies): Action[] {
   ];
 }
 
-/** `/servers/{id}/os-security-groups` */
-export function serverSecurityGroupRoutes(deps: FaceDependencies): Route[] {
+/** `/servers/{id}/os-security-groups`, and the project's groups, where clients look names up before they give a group. */
+export function securityGroupRoutes(deps: FaceDependencies): Route[] {
   const q = deps.kernel.store.read;
   return [
     route({
@@ -50,6 +53,34 @@ export function serverSecurityGroupRoutes(deps: FaceDependencies): Route[] {
         request.authorize(`${RULE}:list`, targetOf(server));
         const groups = await deps.network.securityGroupsOf(q, server.id);
         return { body: { security_groups: groups.map(view) } };
+      },
+    }),
+    route({
+      name: "security_groups.list",
+      method: "GET",
+      path: "/os-security-groups",
+      policy: `${RULE}:get`,
+      maxVersion: NETWORK_PROXIES_END,
+      async handler(request) {
+        const projectId = request.context.projectId ?? "";
+        request.authorize(`${RULE}:get`, { project_id: projectId });
+        const groups = await deps.network.securityGroupsOfProject(q, projectId);
+        return { body: { security_groups: groups.map(view) } };
+      },
+    }),
+    route({
+      name: "security_groups.show",
+      method: "GET",
+      path: "/os-security-groups/:id",
+      policy: `${RULE}:show`,
+      maxVersion: NETWORK_PROXIES_END,
+      async handler(request) {
+        const projectId = request.context.projectId ?? "";
+        request.authorize(`${RULE}:show`, { project_id: projectId });
+        const id = request.param("id");
+        const group = (await deps.network.securityGroupsOfProject(q, projectId)).find((each) => each.id === id);
+        if (group) return { body: { security_group: view(group) } };
+        throw new CloudError("notFound", "compute.security_group_not_found", `Security group ${id} not found.`);
       },
     }),
   ];

@@ -22,6 +22,17 @@ export async function groupsOfServer(q: Queries, serverId: string): Promise<Secu
     .execute();
 }
 
+export async function groupsOfProject(q: Queries, projectId: string): Promise<SecurityGroupRow[]> {
+  return await q
+    .tables<NetworkTables>()
+    .selectFrom("security_groups")
+    .selectAll()
+    .where("project_id", "=", projectId)
+    .orderBy("name")
+    .orderBy("id")
+    .execute();
+}
+
 /** The groups with what they let in, in two queries. */
 export async function groupInfos(q: Queries, groups: readonly SecurityGroupRow[]): Promise<SecurityGroupInfo[]> {
   const rules = (await rulesOf(q, idsOf(groups))).filter((rule) => rule.direction === "ingress");
