@@ -9,6 +9,8 @@ import type { FaceDependencies } from "./dependencies.ts";
 const LAST_CHECK = "check-source";
 /** Longer checks go on without their client. */
 const PATIENCE_MS = 120_000;
+/** A notification may be lost with the connection that it comes on. */
+const LOOK_EVERY_MS = 2000;
 
 /**
  * Waits until the pre-checks of a live migration are over. Throws what they found: 409 for a guest in the wrong power
@@ -33,7 +35,8 @@ export async function waitForChecks(deps: FaceDependencies, operationId: string,
       const outcome = await outcomeOf(store.read, operationId);
       if (outcome === "passed") return;
       if (outcome !== "undecided") throw refusalOf(outcome);
-      await changed;
+      const look = clock.after(LOOK_EVERY_MS, wake);
+      await changed.finally(() => look.cancel());
     }
   } finally {
     unlisten();
