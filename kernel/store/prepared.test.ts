@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Kysely, sql } from "kysely";
+import { isAmong } from "./is-among.ts";
 import type { Migration } from "./migrate.ts";
 import { prepared, preparedPer } from "./prepared.ts";
 import { onBothStores } from "./testing/stores.ts";
@@ -41,6 +42,25 @@ onBothStores("prepared queries", (open) => {
       ["t3", 3, null],
     ]);
     assert.equal(await larger.first(store.read, { than: 4, atMost: 2 }), undefined);
+  });
+
+  test("take a list of any length as one parameter", async () => {
+    const { store } = await open([things]);
+    const some = prepared((db: Db, p: { ids: string }, dialect) =>
+      db
+        .selectFrom("things")
+        .select("id")
+        .where(isAmong(dialect, "id", p.ids))
+        .orderBy("id"),
+    );
+    const add = prepared((db: Db, p: Thing) =>
+      db.insertInto("things").values({ id: p.id, size: p.size, note: p.note }),
+    );
+    for (const id of ["a", "b", "c"]) await store.tx((t) => add.all(t, thing(id)));
+    const among = async (ids: string[]) =>
+      (await some.all(store.read, { ids: JSON.stringify(ids) })).map(({ id }) => id);
+    assert.deepEqual(await among(["c", "a", "x"]), ["a", "c"]);
+    assert.deepEqual(await among([]), []);
   });
 
   test("follow a table that has changed since", async () => {

@@ -58,14 +58,14 @@ export class Prepared<Parameters, Row> {
  *     await byId.first(store.read, { id });
  *
  * `p` may only be handed on to Kysely as values, one at a time: nothing can be decided by it, and a list of any length
- * (`in`) does not fit. For those there is `preparedPer`, or plain Kysely.
+ * (`in`) does not fit. For those there are `preparedPer` and `isAmong`, or plain Kysely.
  */
 export function prepared<Tables, Parameters extends object, Row>(
-  build: (db: Kysely<Tables>, p: Parameters) => Compilable<Row>,
+  build: (db: Kysely<Tables>, p: Parameters, dialect: Store["dialect"]) => Compilable<Row>,
 ): Prepared<Parameters, Row> {
   const placeholders = new Proxy({}, { get: (_, name) => new Placeholder(String(name)) }) as Parameters;
   return new Prepared((q) => {
-    const { sql, parameters } = build(q.tables<Tables>(), placeholders).compile();
+    const { sql, parameters } = build(q.tables<Tables>(), placeholders, q.dialect).compile();
     return { statement: { sql, name: createHash("sha256").update(sql).digest("hex").slice(0, 32) }, parameters };
   });
 }

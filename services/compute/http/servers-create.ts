@@ -227,6 +227,7 @@ function newRow(
     updated_at: now,
     launched_at: null,
     deleted_at: null,
+    revision: 0,
   };
 }
 

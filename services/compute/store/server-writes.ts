@@ -1,5 +1,8 @@
+import type { Kysely } from "kysely";
 import type { Clock } from "../../../kernel/clock/clock.ts";
+import { prepared, preparedPer } from "../../../kernel/store/prepared.ts";
 import type { Tx } from "../../../kernel/store/store.ts";
+import { NEXT_REVISION } from "./servers.ts";
 import type { ComputeTables, ServerRow } from "./tables.ts";
 
 export async function insertServer(t: Tx, row: ServerRow): Promise<void> {
@@ -25,11 +28,20 @@ export type ServerDetails = Partial<
   >
 >;
 
+const updateColumns = preparedPer((columns: readonly (keyof ServerDetails)[]) =>
+  prepared((db: Kysely<ComputeTables>, p: ServerDetails & { id: string; now: number }) =>
+    db
+      .updateTable("servers")
+      .set({
+        ...Object.fromEntries(columns.map((column) => [column, p[column]])),
+        updated_at: p.now,
+        ...NEXT_REVISION,
+      })
+      .where("id", "=", p.id),
+  ),
+);
+
 export async function updateDetails(t: Tx, clock: Clock, id: string, details: ServerDetails): Promise<void> {
-  await t
-    .tables<ComputeTables>()
-    .updateTable("servers")
-    .set({ ...details, updated_at: clock.now() })
-    .where("id", "=", id)
-    .execute();
+  const columns = Object.keys(details) as (keyof ServerDetails)[];
+  await updateColumns(columns).all(t, { ...details, id, now: clock.now() });
 }

@@ -1,19 +1,23 @@
-import { sql } from "kysely";
+import { type Kysely, sql } from "kysely";
 import type { Clock } from "../../../kernel/clock/clock.ts";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
+import { prepared, preparedPer } from "../../../kernel/store/prepared.ts";
 import type { Queries, Tx } from "../../../kernel/store/store.ts";
 import { type TaskState, type VmState, vmStateMayBecome } from "../domain/server-state.ts";
 import type { ComputeTables, FlavorSnapshot, ServerRow, StoredFault } from "./tables.ts";
 
+type Db = Kysely<ComputeTables>;
+
+/** Part of every write of a server's row. */
+export const NEXT_REVISION = { revision: sql<number>`revision + 1` };
+
+const serverById = prepared((db: Db, p: { id: string }) =>
+  db.selectFrom("servers").selectAll().where("id", "=", p.id).where("deleted_at", "is", null),
+);
+
 /** The server, unless deleted. */
 export async function findServer(q: Queries, id: string): Promise<ServerRow | undefined> {
-  return await q
-    .tables<ComputeTables>()
-    .selectFrom("servers")
-    .selectAll()
-    .where("id", "=", id)
-    .where("deleted_at", "is", null)
-    .executeTakeFirst();
+  return await serverById.first(q, { id });
 }
 
 /** Throws `compute.server_not_found`. */
@@ -27,15 +31,17 @@ export function serverNotFound(id: string): CloudError {
   return new CloudError("notFound", "compute.server_not_found", `Instance ${id} could not be found.`);
 }
 
-/** Keeps other transactions from changing the server until this one ends. The row as it is now, also when deleted. */
-export async function lockServer(t: Tx, id: string): Promise<ServerRow | undefined> {
-  return await t
-    .tables<ComputeTables>()
+const lockById = prepared((db: Db, p: { id: string }) =>
+  db
     .updateTable("servers")
     .set({ number: sql.ref("number") })
-    .where("id", "=", id)
-    .returningAll()
-    .executeTakeFirst();
+    .where("id", "=", p.id)
+    .returningAll(),
+);
+
+/** Keeps other transactions from changing the server until this one ends. The row as it is now, also when deleted. */
+export async function lockServer(t: Tx, id: string): Promise<ServerRow | undefined> {
+  return await lockById.first(t, { id });
 }
 
 export function flavorOf(row: ServerRow): FlavorSnapshot {
@@ -57,6 +63,22 @@ export interface StateChange {
   >;
 }
 
+type StatePatch = Partial<Omit<ServerRow, "id" | "revision">>;
+
+/** Changes a server that is still in the state that was seen. */
+const changeState = preparedPer((columns: readonly (keyof StatePatch)[]) =>
+  prepared((db: Db, p: StatePatch & { id: string; seen_vm: VmState; seen_task: TaskState | null }) =>
+    db
+      .updateTable("servers")
+      .set({ ...Object.fromEntries(columns.map((column) => [column, p[column]])), ...NEXT_REVISION })
+      .where("id", "=", p.id)
+      .where("vm_state", "=", p.seen_vm)
+      .where("task_state", "is not distinct from", p.seen_task)
+      .where("deleted_at", "is", null)
+      .returning("revision"),
+  ),
+);
+
 /**
  * The only writer of a server's state: compares and sets. Throws `compute.server_state` (conflict) when the server is
  * not in an expected state, `compute.server_not_found` when it is gone, and refuses pairs that the model does not have.
@@ -71,24 +93,17 @@ export async function transition(
   if (from.task && !from.task.includes(row.task_state))
     throw stateConflict(row, action, "task_state", row.task_state ?? "None");
   if (to.vm && !vmStateMayBecome(row.vm_state, to.vm)) throw stateConflict(row, action, "vm_state", row.vm_state);
-  const patch = {
+  const patch: StatePatch = {
     ...to.set,
     ...(to.vm === undefined ? {} : { vm_state: to.vm }),
     ...(to.task === undefined ? {} : { task_state: to.task }),
     updated_at: clock.now(),
   };
-  let update = t
-    .tables<ComputeTables>()
-    .updateTable("servers")
-    .set(patch)
-    .where("id", "=", id)
-    .where("vm_state", "=", row.vm_state)
-    .where("deleted_at", "is", null);
-  update =
-    row.task_state === null ? update.where("task_state", "is", null) : update.where("task_state", "=", row.task_state);
-  const changed = await update.executeTakeFirst();
-  if (changed.numUpdatedRows !== 1n) throw stateConflict(row, action, "task_state", "changing");
-  return { ...row, ...patch };
+  const columns = Object.keys(patch) as (keyof StatePatch)[];
+  const seen = { id, seen_vm: row.vm_state, seen_task: row.task_state };
+  const changed = await changeState(columns).first(t, { ...patch, ...seen });
+  if (!changed) throw stateConflict(row, action, "task_state", "changing");
+  return { ...row, ...patch, ...changed };
 }
 
 /** `os-resetState`: any state to `active` or `error`, no task. The one change that the model does not check. */
@@ -96,7 +111,7 @@ export async function forceState(t: Tx, clock: Clock, id: string, vm: "active" |
   await t
     .tables<ComputeTables>()
     .updateTable("servers")
-    .set({ vm_state: vm, task_state: null, updated_at: clock.now() })
+    .set({ vm_state: vm, task_state: null, updated_at: clock.now(), ...NEXT_REVISION })
     .where("id", "=", id)
     .execute();
 }

@@ -51,6 +51,8 @@ export interface ServerTable {
   updated_at: number;
   launched_at: number | null;
   deleted_at: number | null;
+  /** Grows with every change of the row, so that what was made of it is known to be current. */
+  revision: number;
 }
 export type ServerRow = Selectable<ServerTable>;
 
@@ -255,4 +257,8 @@ export const computeMigrations: readonly Migration[] = [
   },
   serverGroupMigration,
   aggregateMigration,
+  {
+    name: "compute-0004-server-revisions",
+    statements: ["ALTER TABLE servers ADD COLUMN revision bigint NOT NULL DEFAULT 0"],
+  },
 ];

@@ -94,6 +94,7 @@ export function serverRow(base: { id: string; number: number; project_id: string
     updated_at: base.now,
     launched_at: base.now,
     deleted_at: null,
+    revision: 0,
   };
 }
 

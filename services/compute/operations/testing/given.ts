@@ -112,6 +112,7 @@ export function given(world: OperationWorld) {
       updated_at: now,
       launched_at: null,
       deleted_at: null,
+      revision: 0,
     };
     await store.tx(async (t) => {
       await t.tables<ComputeTables>().insertInto("servers").values(row).execute();
