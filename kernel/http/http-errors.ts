@@ -48,6 +48,4 @@ export const unauthenticated = (cause?: unknown): CloudError =>
   });
 
 export const malformedProject = (status: number): CloudError =>
-  new CloudError(status === 403 ? "forbidden" : "invalid", "http.project", "Malformed request URL: project mismatch.", {
-    httpStatus: status,
-  });
+  new CloudError("invalid", "http.project", "Malformed request URL: project mismatch.", { httpStatus: status });

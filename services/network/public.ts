@@ -68,8 +68,8 @@ export type ServerAddresses = Readonly<Record<string, readonly ServerAddress[]>>
 /**
  * What Compute needs of networks. Functions with a transaction change nothing outside it.
  *
- * Bad references are `invalid` errors (`network.network_not_found`, `network.port_not_found`,
- * `network.security_group_not_found`, `network.requires_subnet`, `network.none_available`, `network.invalid_ip_for_network`, …); `conflict` are
+ * Bad references are `invalid` errors (`network.unknown_network`, `network.unknown_port`,
+ * `network.unknown_security_group`, `network.requires_subnet`, `network.none_available`, `network.invalid_ip_for_network`, …); `conflict` are
  * `network.ambiguous`, `network.port_in_use` and `network.ip_address_already_allocated`, `network.ip_address_generation_failure`; `overQuota` is `network.over_quota`.
  */
 export interface NetworkPublic {

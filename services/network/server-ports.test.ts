@@ -131,10 +131,10 @@ onBothStores("ServerPorts", (open) => {
       assert.equal(made[0]?.fixedIps[0]?.address, "10.1.0.77");
       const refused = [
         { code: "network.port_in_use", nic: { portId: own.id } },
-        { code: "network.port_not_found", nic: { portId: foreign.id } },
+        { code: "network.unknown_port", nic: { portId: foreign.id } },
         { code: "network.ip_address_already_allocated", nic: { networkId: network.id, fixedIp: "10.1.0.77" } },
         { code: "network.invalid_ip_for_network", nic: { networkId: network.id, fixedIp: "10.9.0.1" } },
-        { code: "network.network_not_found", nic: { networkId: systemIds.uuid() } },
+        { code: "network.unknown_network", nic: { networkId: systemIds.uuid() } },
       ];
       for (const { code, nic } of refused) {
         await assert.rejects(

@@ -1,7 +1,7 @@
 import type { Nic } from "../../agent/protocol/compute.ts";
 import { CloudError } from "../../kernel/errors/cloud-error.ts";
 import type { Queries, Tx } from "../../kernel/store/store.ts";
-import { missing } from "./domain/faults.ts";
+import { missing, unknownTo } from "./domain/faults.ts";
 import { parseCidr } from "./domain/ip.ts";
 import type {
   AllocatePorts,
@@ -85,7 +85,7 @@ export class ServerPorts implements NetworkPublic {
     const index = 1 + Math.max(-1, ...has.map((port) => port.device_index));
     const id = await this.#connect(t, request, request.nic, groups, index);
     const info = (await this.portsOf(t, request.serverId)).find((port) => port.portId === id);
-    if (!info) throw missing("port", id, "internal");
+    if (!info) throw missing("port", id);
     return info;
   }
 
@@ -200,7 +200,7 @@ export class ServerPorts implements NetworkPublic {
 
   async #groups(t: Tx, projectId: string, namesOrIds: readonly string[]): Promise<string[]> {
     const byDefault = await ensureDefaultGroup(t, this.#context, projectId);
-    return namesOrIds.length === 0 ? [byDefault] : await resolveGroups(t, projectId, namesOrIds);
+    return namesOrIds.length === 0 ? [byDefault] : await resolveGroups(t, projectId, namesOrIds, unknownTo);
   }
 
   /** Returns the id of the port, which is the server's from here on. */
@@ -230,7 +230,7 @@ export class ServerPorts implements NetworkPublic {
 
   async #usableNetwork(t: Tx, owner: PortOwner, id: string): Promise<NetworkRow> {
     const network = await findNetwork(t, id);
-    if (!network || !maySeeNetwork(network, owner)) throw missing("network", id, "invalid");
+    if (!network || !maySeeNetwork(network, owner)) throw unknownTo("network", id);
     if ((await subnetsOfNetworks(t, [id])).length > 0) return network;
     throw new CloudError(
       "invalid",
@@ -242,7 +242,7 @@ export class ServerPorts implements NetworkPublic {
   /** A port of the user's becomes the server's; compare-and-set, so that two servers cannot both win it. */
   async #take(t: Tx, owner: PortOwner, id: string, tag: string | undefined, index: number): Promise<string> {
     const port = await findPort(t, id);
-    if (!port || (!owner.isAdmin && port.project_id !== owner.projectId)) throw missing("port", id, "invalid");
+    if (!port || (!owner.isAdmin && port.project_id !== owner.projectId)) throw unknownTo("port", id);
     const taken = await t
       .tables<NetworkTables>()
       .updateTable("ports")

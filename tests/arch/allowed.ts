@@ -41,12 +41,9 @@ export const allowed: Readonly<Record<string, Readonly<Record<string, string>>>>
     "os_compute_api:flavors:all": "Nova's, so that policy files that name it load without a warning",
   },
   "error code kinds": {
-    "compute.flavor_is_public": "Nova answers 404 to a list of who has access, 409 to a change of it",
+    "agent.server_refused": "passes on what the server answered, of its kind",
+    "cli.refused": "passes on what the server answered, of its kind",
     "compute.migration_refused": "by microversion the checks of a live migration answer 400 or 409",
-    "compute.no_shared_storage": "400 where the request asked for the wrong kind, 409 where the hosts are in the way",
-    "image.wrong_status": "Glance answers 409 to an upload, 403 to a change of the status",
-    "cli.no_cloud": "of the command line; it ends with 1 either way",
-    "cli.no_server": "of the command line; it ends with 1 either way",
   },
   packages: {
     "playwright-core": "drives the console's tests, which come with the console",

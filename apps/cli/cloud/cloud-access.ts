@@ -171,7 +171,7 @@ function incomplete(source: string, what: string): CloudError {
 
 function noCloud(name: string | null, known: readonly string[], files: readonly string[]): CloudError {
   if (name === null && known.length > 0)
-    return new CloudError("invalid", "cli.no_cloud", `Name one of the clouds with --cloud: ${known.join(", ")}.`);
+    return new CloudError("invalid", "cli.several_clouds", `Name one of the clouds with --cloud: ${known.join(", ")}.`);
   if (name !== null && known.length > 0) {
     const hint = didYouMean(name, known);
     const rest = hint === null ? `Known are ${known.join(", ")}.` : `Did you mean '${hint}'?`;

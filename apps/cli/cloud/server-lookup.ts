@@ -17,6 +17,7 @@ export async function resourceIdOf(cloud: CloudClient, server: string): Promise<
   });
   const [only, other] = servers;
   if (!only) throw new CloudError("notFound", "cli.no_server", `There is no server '${server}'.`);
-  if (other) throw new CloudError("conflict", "cli.no_server", `Several servers are called '${server}': give an id.`);
+  if (other)
+    throw new CloudError("conflict", "cli.several_servers", `Several servers are called '${server}': give an id.`);
   return only.id;
 }

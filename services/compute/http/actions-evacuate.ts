@@ -5,13 +5,14 @@ import { BodyBoolean, HostName, isTrue } from "../../../kernel/http/schemas.ts";
 import { forceNeedsHost, GATES, hostOf, mustLeaveHost, mustPass } from "../domain/can.ts";
 import { POWER } from "../domain/server-state.ts";
 import { abandonAll } from "../operations/compute-operations.ts";
+import { getHost } from "../store/hosts.ts";
 import { endOpenMigrations } from "../store/migration-records.ts";
 import { transition } from "../store/servers.ts";
 import type { ServerRow } from "../store/tables.ts";
 import { startFor } from "./accept.ts";
 import { invalid } from "./create-request.ts";
 import type { FaceDependencies } from "./dependencies.ts";
-import { computeIsUp, mustBeComputeHost } from "./host-checks.ts";
+import { computeIsUp } from "./host-checks.ts";
 import { serverOf, targetOf } from "./server-lookup.ts";
 
 const RULE = "os_compute_api:os-evacuate";
@@ -44,7 +45,7 @@ export function evacuateAction(deps: FaceDependencies): Action {
       if (shared && body.adminPass !== undefined) {
         throw invalid("password", "admin password can't be changed on existing disk");
       }
-      await mustBeComputeHost(q, host, "notFound");
+      if (host !== null) await getHost(q, host);
       mustLeaveHost(server, host);
       mustPass(GATES.evacuate, server, "evacuate");
       if (await computeIsUp(q, deps, hostOf(server))) {

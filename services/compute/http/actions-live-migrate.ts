@@ -44,7 +44,7 @@ export function liveMigrateAction(deps: FaceDependencies): Action {
       mustBeUnlocked(server, request.context.isAdmin);
       mustPass(GATES.liveMigrate, server, "os-migrateLive");
       hostOf(server);
-      await mustBeComputeHost(q, target, "invalid");
+      await mustBeComputeHost(q, target);
       const waits = input.synchronousChecks;
       if (waits) await checkHostsNow(q, deps, server, input);
       const operationId = await accept(deps, request, server, {

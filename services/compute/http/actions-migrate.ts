@@ -31,7 +31,7 @@ export function migrateAction(deps: FaceDependencies): Action {
       mustPass(GATES.migrate, server, "migrate");
       await mustBeUp(q, deps, hostOf(server));
       mustLeaveHost(server, host);
-      await mustBeComputeHost(q, host, "invalid");
+      await mustBeComputeHost(q, host);
       await accept(deps, request, server, {
         name: "migrate",
         action: "migrate",

@@ -23,7 +23,7 @@ export function flavorAccessRoutes(deps: FaceDependencies): Route[] {
         const row = await flavorOf(store.read, request);
         if (row.is_public === 1) {
           const why = "Access list not available for public flavors.";
-          throw new CloudError("notFound", "compute.flavor_is_public", why);
+          throw new CloudError("notFound", "compute.flavor_has_no_access_list", why);
         }
         return { body: await accessList(store.read, row.id) };
       },

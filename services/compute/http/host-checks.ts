@@ -20,8 +20,8 @@ export async function mustBeUp(q: Queries, deps: FaceDependencies, host: string)
   );
 }
 
-/** The error of a target that does not exist: 400 in migrations, 404 in evacuations. */
-export async function mustBeComputeHost(q: Queries, host: string | null, kind: "invalid" | "notFound"): Promise<void> {
+/** A target that does not exist is a 400 in migrations; evacuations answer 404. */
+export async function mustBeComputeHost(q: Queries, host: string | null): Promise<void> {
   if (host === null || (await findHost(q, host))) return;
-  throw new CloudError(kind, "compute.host_not_found", `Compute host ${host} could not be found.`);
+  throw new CloudError("invalid", "compute.unknown_target", `Compute host ${host} could not be found.`);
 }

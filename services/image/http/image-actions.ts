@@ -37,7 +37,7 @@ function statusRoute(
         if (await transition(t, row.id, { from: change.from, to: change.to, set })) return;
         throw new CloudError(
           "forbidden",
-          "image.wrong_status",
+          "image.status_change_refused",
           `Not allowed to ${change.action} an image in status '${row.status}'.`,
         );
       });

@@ -1,4 +1,4 @@
-import { CloudError, type ErrorKind } from "../../../kernel/errors/cloud-error.ts";
+import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 
 /**
  * The service's errors. What stands after the dot of a code is, in Pascal case, the `type` that Neutron's clients know.
@@ -14,9 +14,13 @@ const TITLE: Readonly<Record<Missing, string>> = {
   security_group_rule: "Security group rule",
 };
 
-/** `kind` is `invalid` where the id came in a body, `notFound` where it is the address of the request. */
-export function missing(what: Missing, id: string, kind: ErrorKind = "notFound"): CloudError {
-  return new CloudError(kind, `network.${what}_not_found`, `${TITLE[what]} ${id} could not be found.`);
+export function missing(what: Missing, id: string): CloudError {
+  return new CloudError("notFound", `network.${what}_not_found`, `${TITLE[what]} ${id} could not be found.`);
+}
+
+/** For Compute, where what a body names must exist. */
+export function unknownTo(what: Missing, id: string): CloudError {
+  return new CloudError("invalid", `network.unknown_${what}`, `${TITLE[what]} ${id} could not be found.`);
 }
 
 export const invalidInput = (message: string): CloudError =>

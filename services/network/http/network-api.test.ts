@@ -244,7 +244,7 @@ onBothStores("network API", (open) => {
       { more: { fixed_ips: [{ ip_address: "10.5.0.50" }] }, status: 400, type: "InvalidIpForNetwork" },
       { more: { fixed_ips: [{ ip_address: "10.0.0.255" }] }, status: 400, type: "InvalidIpForNetwork" },
       { more: { fixed_ips: [{ subnet_id: systemIds.uuid() }] }, status: 400, type: "InvalidInput" },
-      { more: { security_groups: [systemIds.uuid()] }, status: 400, type: "SecurityGroupNotFound" },
+      { more: { security_groups: [systemIds.uuid()] }, status: 404, type: "SecurityGroupNotFound" },
       { more: { "binding:host_id": "host-1" }, status: 403, type: "PolicyNotAuthorized" },
     ];
     for (const { more, status, type } of bad) {

@@ -179,7 +179,7 @@ async function wantedGroups(
   body: { security_groups?: string[] | null },
 ): Promise<string[]> {
   if (body.security_groups === undefined) return [await ensureDefaultGroup(t, context, projectId)];
-  return await resolveGroups(t, projectId, body.security_groups ?? []);
+  return await resolveGroups(t, projectId, body.security_groups ?? [], missing);
 }
 
 function checkedFixedIp(request: { subnet_id?: string; ip_address?: string }): FixedIpRequest {

@@ -1,5 +1,5 @@
+import type { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import type { Queries, Tx } from "../../../kernel/store/store.ts";
-import { missing } from "../domain/faults.ts";
 import type { NetworkContext } from "../settings.ts";
 import { checkQuota } from "./quotas.ts";
 import type { NetworkTables, SecurityGroupRow, SecurityGroupRuleRow } from "./tables.ts";
@@ -92,8 +92,13 @@ export async function rulesOf(q: Queries, groupIds: readonly string[]): Promise<
     .execute();
 }
 
-/** Ids of a project's groups given by id or name. Throws `invalid` `network.security_group_not_found`. */
-export async function resolveGroups(t: Tx, projectId: string, namesOrIds: readonly string[]): Promise<string[]> {
+/** Ids of a project's groups given by id or name. Throws what `fault` makes of one that does not exist. */
+export async function resolveGroups(
+  t: Tx,
+  projectId: string,
+  namesOrIds: readonly string[],
+  fault: (what: "security_group", id: string) => CloudError,
+): Promise<string[]> {
   const rows = await t
     .tables<NetworkTables>()
     .selectFrom("security_groups")
@@ -102,7 +107,7 @@ export async function resolveGroups(t: Tx, projectId: string, namesOrIds: readon
     .execute();
   const resolved = namesOrIds.map((wanted) => {
     const found = rows.find((row) => row.id === wanted) ?? rows.find((row) => row.name === wanted);
-    if (!found) throw missing("security_group", wanted, "invalid");
+    if (!found) throw fault("security_group", wanted);
     return found.id;
   });
   return [...new Set(resolved)];

@@ -1,9 +1,14 @@
+import type { Kysely } from "kysely";
+import { isAmong } from "../../../kernel/store/is-among.ts";
+import { prepared } from "../../../kernel/store/prepared.ts";
 import type { Queries } from "../../../kernel/store/store.ts";
 import type { PortInfo } from "../public.ts";
 import { addressesOf } from "./addresses.ts";
 import type { NetworkTables } from "./tables.ts";
 
 /** Reads of ports as the cards of servers. */
+
+type Db = Kysely<NetworkTables>;
 
 export async function portInfosOf(q: Queries, serverId: string): Promise<PortInfo[]> {
   const ports = await q
@@ -67,21 +72,34 @@ export async function nicRowsOf(q: Queries, serverId: string) {
     .execute();
 }
 
-export async function serverAddressRows(q: Queries, serverIds: readonly string[]) {
-  if (serverIds.length === 0) return [];
-  return await q
-    .tables<NetworkTables>()
+const addressesOfServers = prepared((db: Db, p: { serverIds: string }, dialect) =>
+  db
     .selectFrom("ports as p")
     .innerJoin("networks as n", "n.id", "p.network_id")
     .innerJoin("port_addresses as a", "a.port_id", "p.id")
     .innerJoin("subnets as s", "s.id", "a.subnet_id")
     .select(["p.device_id", "p.mac", "n.name as network_name", "a.address", "s.ip_version"])
-    .where("p.device_id", "in", serverIds)
+    .where(isAmong(dialect, "p.device_id", p.serverIds))
     .orderBy("p.device_index")
     .orderBy("p.id")
-    .orderBy("a.position")
-    .execute();
+    .orderBy("a.position"),
+);
+
+export async function serverAddressRows(q: Queries, serverIds: readonly string[]) {
+  return serverIds.length === 0 ? [] : await addressesOfServers.all(q, { serverIds: JSON.stringify(serverIds) });
 }
+
+const groupsOfServers = prepared((db: Db, p: { serverIds: string }, dialect) =>
+  db
+    .selectFrom("ports as p")
+    .innerJoin("port_security_groups as l", "l.port_id", "p.id")
+    .innerJoin("security_groups as g", "g.id", "l.security_group_id")
+    .select(["p.device_id", "g.id", "g.name"])
+    .distinct()
+    .where(isAmong(dialect, "p.device_id", p.serverIds))
+    .orderBy("g.name")
+    .orderBy("g.id"),
+);
 
 export async function groupNamesOfServers(
   q: Queries,
@@ -89,17 +107,7 @@ export async function groupNamesOfServers(
 ): Promise<ReadonlyMap<string, readonly string[]>> {
   const result = new Map<string, string[]>();
   if (serverIds.length === 0) return result;
-  const rows = await q
-    .tables<NetworkTables>()
-    .selectFrom("ports as p")
-    .innerJoin("port_security_groups as l", "l.port_id", "p.id")
-    .innerJoin("security_groups as g", "g.id", "l.security_group_id")
-    .select(["p.device_id", "g.id", "g.name"])
-    .distinct()
-    .where("p.device_id", "in", serverIds)
-    .orderBy("g.name")
-    .orderBy("g.id")
-    .execute();
+  const rows = await groupsOfServers.all(q, { serverIds: JSON.stringify(serverIds) });
   for (const row of rows) result.set(row.device_id, [...(result.get(row.device_id) ?? []), row.name]);
   return result;
 }

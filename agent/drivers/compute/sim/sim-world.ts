@@ -177,7 +177,7 @@ export class SimWorld {
   disks(host: SimHost, storage: DiskStorage): Map<string, SimDisk> {
     if (storage === "local") return host.disks;
     if (host.sharedStorage === null) {
-      throw new CloudError("invalid", "compute.no_shared_storage", `Host ${host.name} has no shared storage.`);
+      throw new CloudError("conflict", "compute.no_shared_storage", `Host ${host.name} has no shared storage.`);
     }
     let disks = this.#sharedDisks.get(host.sharedStorage);
     if (!disks) {
