@@ -14,6 +14,7 @@ import { storeReport } from "./command-answers.ts";
 import { COMMANDS_CHANNEL } from "./command-channels.ts";
 import { addresseesOfEnded, CommandDelivery } from "./command-delivery.ts";
 import { Commands } from "./commands.ts";
+import { forgiveOutage } from "./outage.ts";
 import { announceService, dropServices, listServices, servicesOn } from "./services.ts";
 import type { FleetSettings } from "./settings.ts";
 import type { FleetTables, ServiceRow } from "./tables.ts";
@@ -113,7 +114,10 @@ export class Fleet {
   /** A process of the server itself that shows as a service record (`nova-conductor`) and beats with this process. */
   async announceLocal(host: string, binary: string): Promise<void> {
     const announced = { host, binary, service: null, cluster: null, facts: {}, zone: "internal" };
-    const row = await this.#options.store.tx((t) => announceService(t, this.#options, announced));
+    const row = await this.#options.store.tx(async (t) => {
+      await this.#forgiveOutage(t);
+      return await announceService(t, this.#options, announced);
+    });
     this.#local.add(row.uuid);
   }
 
@@ -185,11 +189,12 @@ export class Fleet {
   /** Writes the heartbeats since the last flush, and fails the calls that wait for hosts found down. */
   async flush(): Promise<void> {
     const { store, clock } = this.#options;
-    const hosts = [...this.#heard.keys()];
-    this.#heard.clear();
+    const heard = [...this.#heard];
+    const hosts = heard.map(([host]) => host);
     const now = clock.now();
     if (hosts.length > 0 || this.#local.size > 0) {
       await store.tx(async (t) => {
+        if (this.#local.size > 0) await this.#forgiveOutage(t);
         const db = t.tables<FleetTables>();
         for (let i = 0; i < hosts.length; i += CHUNK) {
           const some = hosts.slice(i, i + CHUNK);
@@ -209,7 +214,13 @@ export class Fleet {
             .execute();
       });
     }
+    // What could not be written is not forgotten: it is as true later.
+    for (const [host, at] of heard) if (this.#heard.get(host) === at) this.#heard.delete(host);
     await this.#findDown(now);
+  }
+
+  async #forgiveOutage(t: Tx): Promise<void> {
+    await forgiveOutage(t, this.#options.clock.now(), this.settings.reportIntervalMs);
   }
 
   #every(everyMs: number, work: () => Promise<void>): void {
