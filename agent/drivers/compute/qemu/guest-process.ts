@@ -37,13 +37,43 @@ export async function killForCertain(pid: number, clock: Clock): Promise<void> {
   });
 }
 
+/** True once the process holds nothing any more: one that is still exiting has no arguments, but keeps its locks and sockets. */
 export async function goneWithin(pid: number, limitMs: number, clock: Clock): Promise<boolean> {
   const until = clock.now() + limitMs;
-  while ((await commandLine(pid)).length > 0) {
+  const first = await processStat(pid);
+  for (let now = first; holds(now) && now.startTime === first?.startTime; now = await processStat(pid)) {
     if (clock.now() >= until) return false;
     await sleep(clock, 20);
   }
   return true;
+}
+
+/** Waits for the process of the pid file if it is on its way out. */
+export async function exited(pidFile: string, clock: Clock): Promise<void> {
+  const pid = Number.parseInt(await readFile(pidFile, "utf8").catch(() => ""), 10);
+  if ((await processStat(pid))?.exiting) await goneWithin(pid, 10_000, clock);
+}
+
+interface ProcessStat {
+  state: string;
+  exiting: boolean;
+  /** Ticks since the machine's start: with the pid, the identity of the process. */
+  startTime: string;
+}
+
+const PF_EXITING = 0x4;
+
+async function processStat(pid: number): Promise<ProcessStat | undefined> {
+  const text = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => undefined);
+  if (text === undefined) return undefined;
+  // Counted from behind the name, which may hold spaces and parentheses; see proc(5).
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  return { state: fields[0] ?? "", exiting: (Number(fields[6]) & PF_EXITING) !== 0, startTime: fields[19] ?? "" };
+}
+
+/** A zombie has given everything back. */
+function holds(stat: ProcessStat | undefined): stat is ProcessStat {
+  return stat !== undefined && !["Z", "X"].includes(stat.state);
 }
 
 /** Ends the helper process of a pid file, if it is the one marked, and forgets the file. */

@@ -1,6 +1,6 @@
 import type { Call } from "../../../runtime/call.ts";
 import type { Guest } from "./guest.ts";
-import { goneWithin, killForCertain } from "./guest-process.ts";
+import { exited, goneWithin, killForCertain } from "./guest-process.ts";
 import type { Host } from "./host.ts";
 import { isUnreachable, type Qmp } from "./qmp.ts";
 
@@ -28,7 +28,7 @@ export async function endProcess(host: Host, guest: Guest): Promise<void> {
     const asked = await guest.qmp(QUIT_MS).then(quit, () => false);
     const ended = asked && (await goneWithin(pid, QUIT_MS, clock));
     if (!ended) await killForCertain(pid, clock);
-  }
+  } else await exited(guest.files.pid, clock);
   await guest.release();
 }
 
