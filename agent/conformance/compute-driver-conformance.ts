@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ComputeCase } from "./compute-case.ts";
-import { coreCases } from "./compute-core-cases.ts";
 import { CaseContext, type ComputeEnvironment } from "./compute-environment.ts";
-import { migrationCases } from "./compute-migration-cases.ts";
 
 export interface ComputeConformanceOptions {
   /** Name of the driver, shown with each test. */
   name: string;
+  /** All of them, or what one test file of several takes. */
+  cases: readonly ComputeCase[];
   /** A fresh environment; called once per case. */
   make(): Promise<ComputeEnvironment>;
   /** Cases that this driver cannot pass, each with its reason. */
@@ -19,7 +19,7 @@ export interface ComputeConformanceOptions {
  * of its own and must leave it as empty as it was: no process, disk, card or listener of any server.
  */
 export function computeDriverConformance(options: ComputeConformanceOptions): void {
-  const cases = [...coreCases, ...migrationCases];
+  const { cases } = options;
   const reasons = new Map((options.skip ?? []).map((entry) => [entry.case, entry.reason]));
   for (const name of reasons.keys()) {
     assert.ok(

@@ -59,7 +59,7 @@ export const STAGES: readonly Stage[] = [
     about: "*.real.test.ts: real drivers and programs",
     takes: isReal,
     needs: ["test-database", "compute"],
-    processes: 1,
+    processes: 2,
     testMinutes: 10,
     stageMinutes: 30,
   },

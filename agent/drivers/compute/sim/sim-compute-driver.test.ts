@@ -1,11 +1,14 @@
 import { systemClock } from "../../../../kernel/clock/clock.ts";
+import { coreCases } from "../../../conformance/compute-core-cases.ts";
 import { computeDriverConformance } from "../../../conformance/compute-driver-conformance.ts";
+import { migrationCases } from "../../../conformance/compute-migration-cases.ts";
 import { testSpecs } from "../../../sim/testing/test-specs.ts";
 import { createSimComputeDriver } from "./sim-compute-driver.ts";
 import { SimWorld } from "./sim-world.ts";
 
 computeDriverConformance({
   name: "sim",
+  cases: [...coreCases, ...migrationCases],
   async make() {
     const world = new SimWorld({ clock: systemClock, mode: "auto" });
     const specs = testSpecs();

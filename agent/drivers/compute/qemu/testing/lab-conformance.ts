@@ -2,15 +2,20 @@ import assert from "node:assert/strict";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { systemClock } from "../../../../kernel/clock/clock.ts";
-import { computeDriverConformance } from "../../../conformance/compute-driver-conformance.ts";
-import { runCommand } from "../../../process/run-command.ts";
-import { killForCertain } from "./guest-process.ts";
-import { Lab, whyNoHosts } from "./testing/lab.ts";
+import { systemClock } from "../../../../../kernel/clock/clock.ts";
+import type { ComputeCase } from "../../../../conformance/compute-case.ts";
+import { computeDriverConformance } from "../../../../conformance/compute-driver-conformance.ts";
+import { runCommand } from "../../../../process/run-command.ts";
+import { killForCertain } from "../guest-process.ts";
+import { Lab, whyNoHosts } from "./lab.ts";
 
-const skip = await whyNoHosts();
-if (skip !== null) test("qemu: conformance", { skip }, () => {});
-else {
+/** Registers these cases of the conformance suite for the real driver, on two hosts of this machine. */
+export async function labConformance(cases: readonly ComputeCase[]): Promise<void> {
+  const skip = await whyNoHosts();
+  if (skip !== null) {
+    test("qemu: conformance", { skip }, () => {});
+    return;
+  }
   const hosts = ["one", "two"];
   const lab = await Lab.open("namespace", hosts);
   after(() => lab.close());
@@ -20,6 +25,7 @@ else {
 
   computeDriverConformance({
     name: "qemu",
+    cases,
     // One lab for all cases: each of them shows that it left nothing behind.
     make: async () => ({
       hosts: hosts.map((name) => ({
