@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { createWriteStream } from "node:fs";
 import { access, mkdir, statfs, writeFile } from "node:fs/promises";
 import { availableParallelism, totalmem } from "node:os";
 import { join } from "node:path";
@@ -17,6 +16,7 @@ import { killForCertain, livePid } from "../../agent/drivers/compute/qemu/guest-
 import { systemClock } from "../../kernel/clock/clock.ts";
 import { CloudError } from "../../kernel/errors/cloud-error.ts";
 import { silentLogger } from "../../kernel/log/logger.ts";
+import { LogFile } from "../log-file.ts";
 import { withoutSecrets } from "../secret-environment.ts";
 import { lockState } from "../state-lock.ts";
 
@@ -67,18 +67,17 @@ export class LocalHosts {
 
   #spawn(name: string, args: readonly string[], pauseMs = RESTART_MS): void {
     const logFile = join(hostDir(this.#options.stateDir, name), "agent.log");
-    const log = createWriteStream(logFile, { flags: "a", mode: 0o600 });
+    const log = new LogFile(logFile);
     // Its input ends with this process, however that ends: an agent left behind would serve its host beside the next one.
     const child = spawn(process.execPath, [...process.execArgv, MAIN, ...args, "--exit-with-parent"], {
       stdio: ["pipe", "pipe", "pipe"],
       env: withoutSecrets(process.env),
     });
-    child.stdout?.pipe(log);
-    child.stderr?.pipe(log);
+    for (const output of [child.stdout, child.stderr]) output?.on("data", (text: Buffer) => log.write(text));
+    child.once("close", () => log.close());
     this.#children.set(name, child);
     const startedAt = systemClock.now();
     child.once("exit", (code, signal) => {
-      log.end();
       if (this.#stopping) return;
       const pause = systemClock.now() - startedAt > LIVED_MS ? RESTART_MS : pauseMs;
       const how = signal === null ? `with code ${code}` : `by ${signal}`;

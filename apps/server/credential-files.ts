@@ -8,6 +8,8 @@ export interface CloudLogin {
   readonly username: string;
   readonly password: string;
   readonly projectName: string;
+  /** Of the authority that vouches for the server; null where clients know it, and without TLS. */
+  readonly caFile: string | null;
 }
 
 interface CloudsFile {
@@ -51,6 +53,7 @@ function cloudEntry(login: CloudLogin) {
     },
     region_name: login.region,
     identity_api_version: "3",
+    ...(login.caFile === null ? {} : { cacert: login.caFile }),
   };
 }
 
@@ -64,6 +67,7 @@ function openrc(login: CloudLogin): string {
     OS_PROJECT_DOMAIN_NAME: "Default",
     OS_REGION_NAME: login.region,
     OS_IDENTITY_API_VERSION: "3",
+    ...(login.caFile === null ? {} : { OS_CACERT: login.caFile }),
   };
   return `${Object.entries(variables)
     .map(([name, value]) => `export ${name}='${value.replaceAll("'", "'\\''")}'`)

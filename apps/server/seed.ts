@@ -6,6 +6,7 @@ import type { ImageService } from "../../services/image/service.ts";
 import type { NetworkService } from "../../services/network/service.ts";
 import { type CloudLogin, readPasswords, writeCredentials } from "./credential-files.ts";
 import type { ServerSettings } from "./settings.ts";
+import { ownAuthority } from "./tls-files.ts";
 
 export interface SeedServices {
   readonly identity: IdentityService;
@@ -33,12 +34,14 @@ export async function seedCloud(
   });
   await services.seedFlavors();
   await services.network.ensureDefaultNetwork({ projectId: made.adminProjectId });
+  const caFile = settings.tls === null ? null : await ownAuthority(settings.tls.cert);
   const login = (username: string, password: string): CloudLogin => ({
     authUrl: `${baseUrl}/identity/v3`,
     region: settings.region,
     username,
     password,
     projectName: username,
+    caFile,
   });
   const logins = new Map<string, CloudLogin>();
   const admin = made.adminPassword ?? known.get("pileus");
