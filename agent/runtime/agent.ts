@@ -14,6 +14,8 @@ import type { ServerSession } from "./server-link.ts";
 const REPORT_LIMIT_MS = 30_000;
 /** A command that does not heed its signal for this long is left behind by a stopping agent. */
 const STOP_LIMIT_MS = 10_000;
+/** An epoch that was not seen for one to two of these is forgotten. */
+const EPOCH_AGE_MS = 3_600_000;
 
 export interface AgentOptions {
   /** New for every start of the agent's process. */
@@ -44,6 +46,7 @@ export class Agent {
   readonly #unsubscribe: (() => void)[] = [];
   readonly #leaving = new AbortController();
   #introduced = false;
+  #epochsAgedAt: number;
   /** Of the services' facts: the newest, the one in the poll under way, the one that the server has. */
   readonly #facts = { version: 1, sent: 0, stored: 0 };
   #logLevels = "{}";
@@ -52,6 +55,7 @@ export class Agent {
   constructor(options: AgentOptions) {
     this.#options = options;
     const { journal, clock, log } = options;
+    this.#epochsAgedAt = clock.now();
     this.#reporter = new Reporter({
       send: (report) => this.#send(report),
       onStored: (results) => this.#onStored(results),
@@ -78,6 +82,7 @@ export class Agent {
   /** The next request to the server; the first of a boot introduces this host and is not held open. */
   async nextPoll(waitMs: number): Promise<PollRequest> {
     const { bootId, journal, services } = this.#options;
+    this.#ageEpochs();
     const request: PollRequest = { bootId, known: [], waitMs: this.#introduced ? waitMs : 0 };
     this.#facts.sent = this.#facts.version;
     if (this.#facts.stored < this.#facts.version) {
@@ -148,6 +153,19 @@ export class Agent {
     this.#reporter.kill();
     this.#leaving.abort();
     await this.#closeServices();
+  }
+
+  /**
+   * Epochs refuse what a former runner had sent: commands that were on their way when it was replaced. There is one poll at
+   * a time, and none while the next is being made, so nothing is on its way here now; what the server hands out from here on
+   * it reads from a database in which the former runner is fenced, and it can add nothing there without the lease. Epochs
+   * that are an hour old have therefore done their work, whatever the clocks say; without this they would fill the disk.
+   */
+  #ageEpochs(): void {
+    const { clock, journal } = this.#options;
+    if (clock.now() - this.#epochsAgedAt < EPOCH_AGE_MS) return;
+    this.#epochsAgedAt = clock.now();
+    journal.ageEpochs();
   }
 
   async #closeServices(): Promise<void> {

@@ -26,7 +26,18 @@ function contract(make: () => Journal, reopen: (journal: Journal) => Journal): v
   later.begin("finished", "s", 3);
   later.forget(["finished", "never heard of"]);
   assert.equal(later.outcome("finished"), undefined);
-  later.close();
+  later.ageEpochs();
+  assert.deepEqual([later.highestEpoch("s"), later.highestEpoch("other")], [3, 7], "still young");
+  later.raiseEpoch("s", 2);
+  later.raiseEpoch("other", 7);
+  const old = reopen(later);
+  old.ageEpochs();
+  assert.deepEqual([old.highestEpoch("s"), old.highestEpoch("other")], [-1, 7], "what was seen again stays");
+  old.raiseEpoch("s", 1);
+  old.ageEpochs();
+  old.ageEpochs();
+  assert.deepEqual([old.highestEpoch("s"), old.highestEpoch("other")], [-1, -1]);
+  old.close();
 }
 
 test("the memory journal keeps epochs and answers", () => {

@@ -11,6 +11,8 @@ export interface Journal {
   highestEpoch(subject: string): number;
   /** Remembers `epoch` when it is higher than what is known. */
   raiseEpoch(subject: string, epoch: number): void;
+  /** Forgets the epochs that have not been seen again since the last call but one. See `Agent.nextPoll` for when that is safe. */
+  ageEpochs(): void;
   begin(key: string, subject: string, epoch: number): void;
   finish(key: string, outcome: Outcome): void;
   outcome(key: string): Outcome | undefined;
@@ -23,15 +25,21 @@ export interface Journal {
 
 /** For simulated agents: lives as long as the object, which outlives the agents that a test kills. */
 export class MemoryJournal implements Journal {
-  readonly #epochs = new Map<string, number>();
+  #epochs = new Map<string, number>();
+  #olderEpochs = new Map<string, number>();
   readonly #outcomes = new Map<string, Outcome | null>();
 
   highestEpoch(subject: string): number {
-    return this.#epochs.get(subject) ?? -1;
+    return this.#epochs.get(subject) ?? this.#olderEpochs.get(subject) ?? -1;
   }
 
   raiseEpoch(subject: string, epoch: number): void {
-    if (epoch > this.highestEpoch(subject)) this.#epochs.set(subject, epoch);
+    if (epoch >= this.highestEpoch(subject)) this.#epochs.set(subject, epoch);
+  }
+
+  ageEpochs(): void {
+    this.#olderEpochs = this.#epochs;
+    this.#epochs = new Map();
   }
 
   begin(key: string, subject: string, epoch: number): void {

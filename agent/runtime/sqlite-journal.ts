@@ -5,7 +5,7 @@ import type { Journal, Outcome } from "./journal.ts";
 export class SqliteJournal implements Journal {
   readonly #db: DatabaseSync;
   readonly #statements: Record<
-    "epoch" | "raise" | "begin" | "finish" | "outcome" | "finished" | "keys" | "forget",
+    "epoch" | "olderEpoch" | "raise" | "begin" | "finish" | "outcome" | "finished" | "keys" | "forget",
     StatementSync
   >;
 
@@ -16,10 +16,12 @@ export class SqliteJournal implements Journal {
       PRAGMA journal_mode = WAL;
       PRAGMA synchronous = FULL;
       CREATE TABLE IF NOT EXISTS epoch (subject TEXT PRIMARY KEY, epoch INTEGER NOT NULL) WITHOUT ROWID;
+      CREATE TABLE IF NOT EXISTS older_epoch (subject TEXT PRIMARY KEY, epoch INTEGER NOT NULL) WITHOUT ROWID;
       CREATE TABLE IF NOT EXISTS command (key TEXT PRIMARY KEY, outcome TEXT) WITHOUT ROWID;
     `);
     this.#statements = {
       epoch: this.#db.prepare("SELECT epoch FROM epoch WHERE subject = ?"),
+      olderEpoch: this.#db.prepare("SELECT epoch FROM older_epoch WHERE subject = ?"),
       raise: this.#db.prepare(
         "INSERT INTO epoch (subject, epoch) VALUES (?, ?) ON CONFLICT DO UPDATE SET epoch = max(epoch, excluded.epoch)",
       ),
@@ -35,12 +37,20 @@ export class SqliteJournal implements Journal {
   }
 
   highestEpoch(subject: string): number {
-    const row = this.#statements.epoch.get(subject);
-    return row ? Number(row.epoch) : -1;
+    return this.#youngEpoch(subject) ?? epochOf(this.#statements.olderEpoch.get(subject)) ?? -1;
   }
 
   raiseEpoch(subject: string, epoch: number): void {
-    if (epoch > this.highestEpoch(subject)) this.#statements.raise.run(subject, epoch);
+    if (epoch === this.#youngEpoch(subject) || epoch < this.highestEpoch(subject)) return;
+    this.#statements.raise.run(subject, epoch);
+  }
+
+  ageEpochs(): void {
+    this.#atOnce(() => {
+      this.#db.exec(
+        "DELETE FROM older_epoch; INSERT INTO older_epoch SELECT subject, epoch FROM epoch; DELETE FROM epoch",
+      );
+    });
   }
 
   begin(key: string, subject: string, epoch: number): void {
@@ -80,6 +90,10 @@ export class SqliteJournal implements Journal {
     this.#db.close();
   }
 
+  #youngEpoch(subject: string): number | undefined {
+    return epochOf(this.#statements.epoch.get(subject));
+  }
+
   #atOnce(write: () => void): void {
     this.#db.exec("BEGIN IMMEDIATE");
     try {
@@ -90,4 +104,8 @@ export class SqliteJournal implements Journal {
       throw error;
     }
   }
+}
+
+function epochOf(row: Record<string, unknown> | undefined): number | undefined {
+  return row === undefined ? undefined : Number(row.epoch);
 }
