@@ -13,6 +13,9 @@ const RULES: readonly (readonly [rule: string, names: readonly string[]])[] = [
     [
       "volume_extension:services:index",
       "volume_extension:services:update",
+      "volume:freeze_host",
+      "volume:thaw_host",
+      "volume:failover_host",
       "clusters:get_all",
       "clusters:get",
       "clusters:update",

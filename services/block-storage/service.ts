@@ -2,6 +2,7 @@ import type { ServiceManifest } from "../../kernel/service/manifest.ts";
 import type { BlockStorageDependencies } from "./dependencies.ts";
 import { blockStorageFaces } from "./http/block-storage-face.ts";
 import type { LogControl } from "./log-control.ts";
+import { blockStorageOperations, listOperations } from "./operations/block-storage-operations.ts";
 import { blockStoragePolicies } from "./policies.ts";
 import type { BlockStoragePublic } from "./public.ts";
 import { blockStorageMigrations } from "./store/tables.ts";
@@ -14,13 +15,14 @@ export interface BlockStorageService {
 
 /** The block storage service. Its listener (`blockStorageListener`) is made apart: the fleet needs it first. */
 export function createBlockStorageService(deps: BlockStorageDependencies, logs: LogControl): BlockStorageService {
+  const operations = blockStorageOperations(deps);
   return {
     manifest: {
       name: "block-storage",
       policies: blockStoragePolicies,
       migrations: blockStorageMigrations,
-      faces: blockStorageFaces({ ...deps, logs }),
-      operations: [],
+      faces: blockStorageFaces({ ...deps, operations, logs }),
+      operations: listOperations(operations),
       reconcilers: [],
     },
     public: { find: findVolume },

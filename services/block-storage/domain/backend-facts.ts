@@ -1,25 +1,11 @@
-/** What an agent says of a backend, kept fresh by its reports. Sizes in GiB. */
-export interface BackendFacts {
-  readonly driver: string;
-  /** Whether the array behind the backend serves; the agent that says so may live while it does not. */
-  readonly backendState: "up" | "down";
-  readonly replicationEnabled: boolean;
-  /** Ids of the targets that it may fail over to. */
-  readonly replicationTargets: readonly string[];
-  /** Null: the primary. */
-  readonly activeBackendId: string | null;
-  readonly pools: readonly PoolFacts[];
-}
+import type { BackendFacts } from "../../../agent/protocol/block-storage.ts";
 
-export interface PoolFacts {
-  readonly name: string;
-  readonly totalGiB: number;
-  /** What is neither provisioned nor reserved. */
-  readonly freeGiB: number;
-  readonly provisionedGiB: number;
-  readonly reservedPercent: number;
-}
-
+/** What the agent of a backend said of it last. */
 export function factsOf(row: { readonly facts: string }): BackendFacts {
   return JSON.parse(row.facts) as BackendFacts;
+}
+
+/** Our backends have one pool, named as they are. */
+export function poolOf(facts: BackendFacts): string {
+  return facts.backend;
 }

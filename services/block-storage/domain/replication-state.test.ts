@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isLeftBehind, REPLICATION_STATUSES, statusAtStart } from "./replication-state.ts";
+import { mayFailOver, REPLICATION_STATUSES, statusAtStart } from "./replication-state.ts";
 
 test("a start recomputes every status but failed-over", () => {
   for (const current of REPLICATION_STATUSES) {
@@ -10,7 +10,6 @@ test("a start recomputes every status but failed-over", () => {
   }
 });
 
-test("only volumes that are known to have no replica are left behind", () => {
-  assert.deepEqual(REPLICATION_STATUSES.filter(isLeftBehind), ["not-capable", "disabled"]);
-  assert.equal(isLeftBehind(null), false);
+test("a backend fails over from a good state only", () => {
+  assert.deepEqual(REPLICATION_STATUSES.filter(mayFailOver), ["enabled", "failed-over"]);
 });

@@ -29,7 +29,5 @@ export function statusAtStart(current: ReplicationStatus, replicationEnabled: bo
   return replicationEnabled ? "enabled" : "disabled";
 }
 
-/** Whether a failover leaves the volume behind, in error: everything that no replica exists of. Null counts as replicated. */
-export function isLeftBehind(status: ReplicationStatus | null): boolean {
-  return status === "disabled" || status === "not-capable";
-}
+/** Volumes of which no replica exists: a failover leaves them behind, in error. Without a status they count as replicated. */
+export const LEFT_BEHIND: readonly ReplicationStatus[] = ["disabled", "not-capable"];

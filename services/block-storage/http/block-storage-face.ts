@@ -3,6 +3,8 @@ import type { ServedFace } from "../../../kernel/http/server.ts";
 import { clusterRoutes } from "./clusters.ts";
 import type { FaceDependencies } from "./dependencies.ts";
 import { blockStorageFace } from "./face.ts";
+import { serviceFailoverRoutes } from "./service-failover.ts";
+import { serviceFreezeRoutes } from "./service-freeze.ts";
 import { serviceLogRoutes } from "./service-logs.ts";
 import { serviceSwitchRoutes } from "./service-switches.ts";
 import { serviceRoutes } from "./services.ts";
@@ -14,5 +16,12 @@ export function blockStorageFaces(deps: FaceDependencies): ServedFace[] {
 }
 
 function apiRoutes(deps: FaceDependencies): Route[] {
-  return [...serviceRoutes(deps), ...serviceSwitchRoutes(deps), ...serviceLogRoutes(deps), ...clusterRoutes(deps)];
+  return [
+    ...serviceRoutes(deps),
+    ...serviceSwitchRoutes(deps),
+    ...serviceFreezeRoutes(deps),
+    ...serviceFailoverRoutes(deps),
+    ...serviceLogRoutes(deps),
+    ...clusterRoutes(deps),
+  ];
 }

@@ -1,7 +1,9 @@
 import type { BlockStorageDependencies } from "../dependencies.ts";
 import type { LogControl } from "../log-control.ts";
+import type { BlockStorageOperations } from "../operations/block-storage-operations.ts";
 
 /** What the API face works with. */
 export interface FaceDependencies extends BlockStorageDependencies {
+  readonly operations: BlockStorageOperations;
   readonly logs: LogControl;
 }

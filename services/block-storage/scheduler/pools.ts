@@ -1,7 +1,8 @@
+import type { BackendFacts } from "../../../agent/protocol/block-storage.ts";
 import { isUp } from "../../../kernel/fleet/services.ts";
 import type { Queries, Tx } from "../../../kernel/store/store.ts";
 import type { BlockStorageDependencies } from "../dependencies.ts";
-import { factsOf, type PoolFacts } from "../domain/backend-facts.ts";
+import { factsOf, poolOf } from "../domain/backend-facts.ts";
 import { placeText } from "../domain/place.ts";
 import { lockScope, type Scope } from "../store/backends.ts";
 import { listVolumeServices, VOLUME_BINARY, type VolumeService } from "../store/services.ts";
@@ -19,7 +20,7 @@ export interface Pool {
   readonly cluster: string | null;
   readonly zone: string;
   readonly backend: BackendRow;
-  readonly facts: PoolFacts;
+  readonly facts: BackendFacts;
 }
 
 type Judging = Pick<BlockStorageDependencies, "kernel" | "fleet">;
@@ -37,17 +38,19 @@ export async function schedulablePools(q: Queries, deps: Judging): Promise<Pool[
     const scope = cluster?.name ?? record.host;
     if (seen.has(scope)) return [];
     seen.add(scope);
-    return factsOf(backend).pools.map(
-      (facts): Pool => ({
+    const facts = factsOf(backend);
+    const pool = poolOf(facts);
+    return [
+      {
         scope,
-        name: placeText(scope, facts.name),
-        host: placeText(record.host, facts.name),
-        cluster: cluster === null ? null : placeText(cluster.name, facts.name),
+        name: placeText(scope, pool),
+        host: placeText(record.host, pool),
+        cluster: cluster === null ? null : placeText(cluster.name, pool),
         zone: record.zone,
         backend,
         facts,
-      }),
-    );
+      },
+    ];
   });
 }
 

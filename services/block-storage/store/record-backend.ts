@@ -1,9 +1,11 @@
 import { sql } from "kysely";
+import type { BackendFacts } from "../../../agent/protocol/block-storage.ts";
+import type { Clock } from "../../../kernel/clock/clock.ts";
 import type { FleetTables } from "../../../kernel/fleet/tables.ts";
 import { liveOperations } from "../../../kernel/operations/control.ts";
 import type { Tx } from "../../../kernel/store/store.ts";
 import type { BlockStorageDependencies } from "../dependencies.ts";
-import { type BackendFacts, factsOf } from "../domain/backend-facts.ts";
+import { factsOf } from "../domain/backend-facts.ts";
 import { statusAtStart } from "../domain/replication-state.ts";
 import { findBackend, lockScope, type Scope, type ScopeState, stateOfScope, updateScope } from "./backends.ts";
 import { onPlace } from "./on-place.ts";
@@ -20,7 +22,11 @@ export interface AnnouncedBackend {
   readonly started: boolean;
 }
 
-type Tools = Pick<BlockStorageDependencies, "kernel" | "settings">;
+/** What backends are recorded with. */
+interface Tools {
+  readonly kernel: { readonly clock: Clock };
+  readonly settings: Pick<BlockStorageDependencies["settings"], "enableNewServices">;
+}
 
 /** Stores what is announced. A start also settles the replication status, and membership in the cluster. */
 export async function recordBackend(t: Tx, deps: Tools, announced: AnnouncedBackend): Promise<void> {

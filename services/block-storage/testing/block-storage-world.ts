@@ -1,3 +1,4 @@
+import type { BackendFacts } from "../../../agent/protocol/block-storage.ts";
 import { ManualClock } from "../../../kernel/clock/manual-clock.ts";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import { announceService } from "../../../kernel/fleet/services.ts";
@@ -15,10 +16,10 @@ import type { Migration } from "../../../kernel/store/migrate.ts";
 import type { Store } from "../../../kernel/store/store.ts";
 import type { TestStore } from "../../../kernel/store/testing/stores.ts";
 import type { BlockStorageDependencies } from "../dependencies.ts";
-import type { BackendFacts } from "../domain/backend-facts.ts";
 import { parsePlace } from "../domain/place.ts";
 import { blockStorageFaces } from "../http/block-storage-face.ts";
 import type { FaceDependencies } from "../http/dependencies.ts";
+import { blockStorageOperations } from "../operations/block-storage-operations.ts";
 import { blockStoragePolicies } from "../policies.ts";
 import { type BlockStorageSettings, defaultBlockStorageSettings } from "../settings.ts";
 import { recordBackend } from "../store/record-backend.ts";
@@ -112,7 +113,7 @@ export async function blockStorageWorld(
     },
   };
   const logs = new SeveralLoggers();
-  const deps: FaceDependencies = { ...base, logs };
+  const deps: FaceDependencies = { ...base, operations: blockStorageOperations(base), logs };
   const http = createHttpServer({
     faces: blockStorageFaces(deps),
     loggers,
@@ -163,7 +164,7 @@ export async function blockStorageWorld(
     },
     async givenBackend(host, { cluster = null, facts = {}, started = true } = {}) {
       const { node, backend } = parsePlace(host);
-      const announced = { cluster, facts: { ...SIM_FACTS, ...facts } };
+      const announced = { cluster, facts: { ...SIM_FACTS, backend: backend ?? "", ...facts } };
       const service = { host: node, backend: backend ?? "", binary: "cinder-volume", service: "block-storage" };
       await store.tx(async (t) => {
         await announceService(t, { clock, ids }, { ...service, ...announced, zone: "nova" });

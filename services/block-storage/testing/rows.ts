@@ -1,13 +1,24 @@
-import type { BackendFacts } from "../domain/backend-facts.ts";
-import { DEFAULT_TYPE_ID, type VolumeRow } from "../store/tables.ts";
+import type { BackendFacts } from "../../../agent/protocol/block-storage.ts";
+import { DEFAULT_TYPE_ID, type SnapshotRow, type VolumeRow } from "../store/tables.ts";
 
 export const SIM_FACTS: BackendFacts = {
   driver: "sim",
+  vendor: "Pileus",
+  driverVersion: "1.0",
+  protocol: "nbd",
+  backend: "shared",
   backendState: "up",
+  totalGiB: 100,
+  freeGiB: 100,
+  provisionedGiB: 0,
+  reservedPercent: 0,
+  thinProvisioning: false,
   replicationEnabled: false,
   replicationTargets: [],
   activeBackendId: null,
-  pools: [{ name: "pool", totalGiB: 100, freeGiB: 100, provisionedGiB: 0, reservedPercent: 0 }],
+  frozen: false,
+  volumes: 0,
+  abilities: [],
 };
 
 /** Rows with everything in them; tests override what they are about. */
@@ -26,7 +37,7 @@ export function volumeRow(base: { id: string; project_id: string; now: number })
     replication_status: "disabled",
     size_gib: 1,
     type_id: DEFAULT_TYPE_ID,
-    host: "host-1@shared#pool",
+    host: "host-1@shared#shared",
     cluster_name: null,
     zone: "nova",
     bootable: 0,
@@ -47,6 +58,28 @@ export function volumeRow(base: { id: string; project_id: string; now: number })
     created_at: base.now,
     updated_at: null,
     launched_at: base.now,
+    deleted_at: null,
+  };
+}
+
+/** With the id of its volume. */
+export function snapshotRow(volume: VolumeRow): SnapshotRow {
+  return {
+    id: volume.id,
+    volume_id: volume.id,
+    project_id: volume.project_id,
+    user_id: volume.user_id,
+    name: null,
+    description: null,
+    status: "available",
+    progress: "100%",
+    size_gib: volume.size_gib,
+    type_id: volume.type_id,
+    metadata: "{}",
+    consumes_quota: 1,
+    provider_id: null,
+    created_at: volume.created_at,
+    updated_at: null,
     deleted_at: null,
   };
 }

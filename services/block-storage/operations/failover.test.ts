@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { it } from "node:test";
+import { ManualClock } from "../../../kernel/clock/manual-clock.ts";
+import { CloudError } from "../../../kernel/errors/cloud-error.ts";
+import { systemIds } from "../../../kernel/ids/ids.ts";
+import { silentLogger } from "../../../kernel/log/logger.ts";
+import { OperationControl } from "../../../kernel/operations/control.ts";
+import { OperationRunner } from "../../../kernel/operations/runner.ts";
+import { onBothStores } from "../../../kernel/store/testing/stores.ts";
+import { failoverOperation } from "./failover.ts";
+import { scopeTarget } from "./scope-calls.ts";
+import { BackendWorld, BoundTools, backendWorldMigrations } from "./testing/backend-world.ts";
+
+onBothStores("failover", (open) => {
+  const bound = new BoundTools();
+  const definition = failoverOperation(bound);
+
+  /** One backend that fails over to `target`, as it was accepted in `before`. */
+  async function run(
+    target: string | null,
+    before: Parameters<BackendWorld["set"]>[1],
+    prepare: (world: BackendWorld) => Promise<void> | void = () => {},
+  ): Promise<BackendWorld> {
+    const { store } = await open(backendWorldMigrations);
+    const clock = new ManualClock();
+    const control = new OperationControl(clock, systemIds);
+    const world = new BackendWorld(bound, { store, clock, ids: systemIds, control });
+    await world.backend("a@r");
+    await prepare(world);
+    const scope = await world.set("a@r", { ...before, replication_status: "failing-over" });
+    const input = { ...scopeTarget(scope), target };
+    await store.tx((t) => control.start(t, definition, { input, resourceId: "a@r" }));
+    const definitions = [definition];
+    const { callers } = world;
+    await new OperationRunner({ store, clock, log: silentLogger, callers, definitions, owner: "test" }).drain();
+    return world;
+  }
+
+  it("back to a frozen backend: it stays disabled until it is thawed", async () => {
+    const world = await run("default", { frozen: 1, active_backend_id: "second" });
+    assert.deepEqual(await world.flags("a@r"), [1, "frozen", 1, "enabled", ""]);
+  });
+
+  it("to a target that does not exist: as before, but what had no replica stays behind", async () => {
+    let single = "";
+    const prepare = async (world: BackendWorld) => {
+      single = await world.volume({ host: "a@r#r", replication_status: "not-capable" });
+    };
+    const never = await run("nowhere", {}, prepare);
+    assert.deepEqual(await never.flags("a@r"), [0, null, 0, "enabled", null]);
+    assert.deepEqual(await never.seen(single), ["error", "available", "not-capable", "error"]);
+    const away = await run("nowhere", { active_backend_id: "second" });
+    assert.deepEqual(await away.flags("a@r"), [0, null, 0, "failed-over", "second"]);
+    const nonsense = await run("no such/target", {});
+    assert.deepEqual(await nonsense.flags("a@r"), [0, null, 0, "enabled", null]);
+    assert.deepEqual(nonsense.backends.told, []);
+  });
+
+  it("that the backend refuses: failover-error, disabled without a reason", async () => {
+    let replicated = "";
+    const world = await run("second", {}, async (given) => {
+      replicated = await given.volume({ host: "a@r#r", replication_status: "enabled" });
+      given.backends.refusal = new CloudError("conflict", "storage.broken", "No.");
+    });
+    assert.deepEqual(await world.flags("a@r"), [1, null, 0, "failover-error", null]);
+    assert.deepEqual(await world.seen(replicated), ["available", null, "enabled", "available"]);
+  });
+
+  it("touches the volumes of that backend only, and none that is deleted", async () => {
+    const others: string[] = [];
+    const world = await run(null, {}, async (given) => {
+      for (const host of ["a@r2#r", "a@rr", "b@r#r"])
+        others.push(await given.volume({ host, replication_status: "disabled" }));
+      others.push(await given.volume({ host: "a@r#r", replication_status: "enabled", deleted_at: 1 }));
+    });
+    for (const id of others.slice(0, 3))
+      assert.deepEqual(await world.seen(id), ["available", null, "disabled", "available"]);
+    assert.deepEqual(await world.seen(others[3] ?? ""), ["available", null, "enabled", "available"]);
+  });
+});
