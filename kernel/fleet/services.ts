@@ -1,7 +1,10 @@
+import type { Kysely } from "kysely";
 import type { Clock } from "../clock/clock.ts";
 import { CloudError } from "../errors/cloud-error.ts";
 import type { IdSource } from "../ids/ids.ts";
 import { nextNumber } from "../store/counters.ts";
+import { isAmong } from "../store/is-among.ts";
+import { prepared, preparedPer } from "../store/prepared.ts";
 import type { Queries, Tx } from "../store/store.ts";
 import type { FleetSettings } from "./settings.ts";
 import type { FleetTables, ServiceRow } from "./tables.ts";
@@ -13,19 +16,35 @@ export interface ServiceFilter {
   readonly service?: string;
 }
 
+type Db = Kysely<FleetTables>;
+
+const COLUMNS = { host: "host", node: "node", binary: "binary_name", service: "service" } as const;
+type FilterName = keyof typeof COLUMNS;
+
+const filtered = preparedPer((names: readonly FilterName[]) =>
+  prepared((db: Db, p: ServiceFilter) => {
+    let query = db.selectFrom("services").selectAll().orderBy("number");
+    for (const name of names) query = query.where(COLUMNS[name], "=", p[name] ?? "");
+    return query;
+  }),
+);
+
 /** Service records in the order of their creation. Filters are exact. */
 export async function listServices(q: Queries, filter: ServiceFilter = {}): Promise<ServiceRow[]> {
-  let query = q.tables<FleetTables>().selectFrom("services").selectAll().orderBy("number");
-  if (filter.host !== undefined) query = query.where("host", "=", filter.host);
-  if (filter.node !== undefined) query = query.where("node", "=", filter.node);
-  if (filter.binary !== undefined) query = query.where("binary_name", "=", filter.binary);
-  if (filter.service !== undefined) query = query.where("service", "=", filter.service);
-  return await query.execute();
+  const names = (Object.keys(COLUMNS) as FilterName[]).filter((name) => filter[name] !== undefined);
+  return await filtered(names).all(q, filter);
 }
+
+const onHosts = prepared((db: Db, p: { hosts: string }, dialect) =>
+  db
+    .selectFrom("services")
+    .selectAll()
+    .where(isAmong(dialect, "node", p.hosts)),
+);
 
 /** The records of some hosts with those of their backends, in no order. */
 export async function servicesOn(q: Queries, hosts: readonly string[]): Promise<ServiceRow[]> {
-  return await q.tables<FleetTables>().selectFrom("services").selectAll().where("node", "in", hosts).execute();
+  return await onHosts.all(q, { hosts: JSON.stringify(hosts) });
 }
 
 export async function findService(q: Queries, uuid: string): Promise<ServiceRow | undefined> {

@@ -1,6 +1,5 @@
-import { plainEnvelope } from "./envelopes.ts";
-import type { Face } from "./face.ts";
 import type { Metrics } from "./metrics.ts";
+import { pileusFace } from "./pileus-face.ts";
 import { type Route, route } from "./route.ts";
 
 /** One thing that must work for the server to be of use. */
@@ -11,16 +10,12 @@ export interface HealthCheck {
 }
 
 /** Paths that belong to no service. */
-export const kernelFace: Face = {
+export const kernelFace = pileusFace({
   name: "kernel",
   root: "",
-  versionPath: "",
-  project: { mode: "none" },
-  contentType: { json: ["application/json"], otherwise: 415 },
-  errors: { render: plainEnvelope, unrouted: plainEnvelope, unroutedNeedsToken: false, wrongMethod: 404 },
-  requestIdHeaders: ["x-openstack-request-id"],
-  pagination: { style: "links", maxLimit: 1000 },
-};
+  unroutedNeedsToken: false,
+  wrongMethod: 404,
+});
 
 export function kernelRoutes(metrics: Metrics, checks: readonly HealthCheck[]): Route[] {
   return [

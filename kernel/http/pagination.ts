@@ -41,6 +41,25 @@ export function pageBody<Row>(
   return { [collection]: rows, ...links(request, rule, collection, next, page.linksKey) };
 }
 
+/** As `pageBody`, of rows that are JSON already; `marker` is the last row's. */
+export function renderedPage(
+  request: Pick<ApiRequest, "face" | "path" | "rawQuery" | "urls">,
+  collection: string,
+  rows: readonly Buffer[],
+  page: { limit: number; marker: string | undefined },
+): Buffer {
+  const full = page.marker !== undefined && rows.length >= page.limit;
+  const next = full ? queryText(request.rawQuery, page.marker) : undefined;
+  const rest = JSON.stringify(links(request, request.face.pagination, collection, next, undefined)).slice(1);
+  const parts: Buffer[] = [Buffer.from(`{${JSON.stringify(collection)}:[`)];
+  for (const row of rows) parts.push(row, COMMA);
+  if (rows.length > 0) parts.pop();
+  parts.push(Buffer.from(rest === "}" ? "]}" : `],${rest}`));
+  return Buffer.concat(parts);
+}
+
+const COMMA = Buffer.from(",");
+
 function links(
   request: Pick<ApiRequest, "face" | "path" | "rawQuery" | "urls">,
   rule: PaginationRule,

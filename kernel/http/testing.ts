@@ -58,6 +58,18 @@ export const exampleAuthenticator: Authenticator = {
   },
 };
 
+/** Tokens are `<role>.<project>`: `member.p1`, `admin.ops`; roles imply the lesser ones. */
+export const roleTokens: Authenticator = {
+  async authenticate(token): Promise<Credentials> {
+    const [role = "", projectId = null] = token.split(".");
+    const roles = ["reader", "member", "admin"];
+    if (!roles.includes(role))
+      throw new CloudError("unauthenticated", "http.unauthenticated", "The token is not valid.");
+    const held = roles.slice(0, roles.indexOf(role) + 1);
+    return { userId: `user-${token}`, projectId, domainId: null, systemScope: null, roles: held };
+  },
+};
+
 /** Rules are role names here. */
 export const examplePolicy: PolicyCheck = {
   check: (rule, credentials) => credentials.roles.includes(rule === "context_is_admin" ? "admin" : rule),

@@ -5,6 +5,7 @@ import type { ApiRequest } from "../../../kernel/http/request.ts";
 import type { Queries } from "../../../kernel/store/store.ts";
 import { liveMigrationProgress } from "../store/migration-lists.ts";
 import { groupsOfServer } from "../store/server-groups.ts";
+import type { ServerHead } from "../store/server-lists.ts";
 import type { ServerRow } from "../store/tables.ts";
 import type { FaceDependencies } from "./dependencies.ts";
 import { targetOf } from "./server-lookup.ts";
@@ -19,42 +20,43 @@ export const SERVER_VIEW_RULES = [
   "os_compute_api:servers:show:flavor-extra-specs",
 ] as const;
 
-type Asking = Pick<ApiRequest<never, never>, "check" | "context" | "version" | "urls">;
+export type Asking = Pick<ApiRequest<never, never>, "check" | "context" | "version" | "urls">;
 
-/** The full representations of some servers, in their order, in the request's version. One query per kind of fact. */
-export async function serverViews(
+/** The full representation of one server in the request's version. */
+export async function serverView(q: Queries, deps: FaceDependencies, request: Asking, row: ServerRow): Promise<Json> {
+  const [factsOf, groups] = await Promise.all([factsOfServers(q, deps, [row]), groupsOfServer(q, row.id)]);
+  return viewOf(request, row, { ...factsOf(row), groups }, visibilityOf(request, row));
+}
+
+/** The full representation of a server of which everything is known. */
+export function viewOf(request: Asking, row: ServerRow, facts: ServerFacts, sees: ServerVisibility): Json {
+  return serverVersions.down(request.version, serverAnswer(row, facts, sees, request.urls)).server;
+}
+
+/** Reads what lists show of servers beside their rows: one query per kind of fact. */
+export async function factsOfServers(
   q: Queries,
   deps: FaceDependencies,
-  request: Asking,
-  rows: readonly ServerRow[],
-  options: { withGroups: boolean },
-): Promise<Json[]> {
-  const ids = rows.map((row) => row.id);
-  if (ids.length === 0) return [];
-  const [addresses, securityGroups, hostStatus, progress, groups] = await Promise.all([
+  heads: readonly ServerHead[],
+): Promise<(head: ServerHead) => ServerFacts> {
+  const ids = heads.map((head) => head.id);
+  const migrating = heads.filter((head) => head.task_state === "migrating").map((head) => head.id);
+  const [addresses, securityGroups, hostStatus, progress] = await Promise.all([
     deps.network.networkInfo(q, ids),
     deps.network.securityGroupNames(q, ids),
-    hostStatuses(q, deps, rows),
-    liveMigrationProgress(
-      q,
-      rows.filter((row) => row.task_state === "migrating").map((row) => row.id),
-    ),
-    options.withGroups ? groupsOfServer(q, ids[0] ?? "") : undefined,
+    hostStatuses(q, deps, heads),
+    liveMigrationProgress(q, migrating),
   ]);
-  return rows.map((row) => {
-    const facts: ServerFacts = {
-      addresses: addresses.get(row.id) ?? {},
-      securityGroups: securityGroups.get(row.id) ?? (JSON.parse(row.security_groups) as string[]),
-      hostStatus: hostStatus.get(row.host ?? "") ?? "",
-      progress: progress.get(row.id) ?? 0,
-      groups,
-    };
-    const answer = serverAnswer(row, facts, visibilityOf(request, row), request.urls);
-    return serverVersions.down(request.version, answer).server;
+  return ({ id, host }) => ({
+    addresses: addresses.get(id) ?? {},
+    securityGroups: securityGroups.get(id),
+    hostStatus: hostStatus.get(host ?? "") ?? "",
+    progress: progress.get(id) ?? 0,
+    groups: undefined,
   });
 }
 
-function visibilityOf(request: Asking, row: ServerRow): ServerVisibility {
+export function visibilityOf(request: Asking, row: Pick<ServerRow, "project_id" | "user_id">): ServerVisibility {
   const target = targetOf(row);
   const all = request.check("os_compute_api:servers:show:host_status", target);
   const unknown = !all && request.check("os_compute_api:servers:show:host_status:unknown-only", target);
@@ -69,9 +71,9 @@ function visibilityOf(request: Asking, row: ServerRow): ServerVisibility {
 async function hostStatuses(
   q: Queries,
   deps: FaceDependencies,
-  rows: readonly ServerRow[],
+  heads: readonly ServerHead[],
 ): Promise<ReadonlyMap<string, string>> {
-  const hosts = new Set(rows.flatMap((row) => (row.host === null ? [] : [row.host])));
+  const hosts = new Set(heads.flatMap(({ host }) => (host === null ? [] : [host])));
   if (hosts.size === 0) return new Map();
   const services = (await servicesOn(q, [...hosts])).filter((service) => service.binary_name === "nova-compute");
   const now = deps.kernel.clock.now();

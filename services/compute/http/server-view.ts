@@ -17,7 +17,7 @@ export interface Link {
 /** What a server's representation holds beside its row. */
 export interface ServerFacts {
   readonly addresses: ServerAddresses;
-  /** Undefined: not known, for example before the ports exist. */
+  /** Undefined: the server has no ports yet; the groups that it asked for count. */
   readonly securityGroups: readonly string[] | undefined;
   /** `UP`, `DOWN`, `MAINTENANCE`, `UNKNOWN` or empty. */
   readonly hostStatus: string;
@@ -68,7 +68,7 @@ export function serverSummary(row: Pick<ServerRow, "id" | "name">, urls: Urls): 
 export function serverAnswer(row: ServerRow, facts: ServerFacts, sees: ServerVisibility, urls: Urls): ServerAnswer {
   const flavor = flavorOf(row);
   const status = statusOf(row.vm_state, row.task_state);
-  const groups = facts.securityGroups;
+  const groups = facts.securityGroups ?? (JSON.parse(row.security_groups) as string[]);
   return {
     server: {
       id: row.id,
@@ -94,7 +94,7 @@ export function serverAnswer(row: ServerRow, facts: ServerFacts, sees: ServerVis
       key_name: row.key_name,
       "OS-SRV-USG:launched_at": row.launched_at === null ? null : isoMicros(row.launched_at),
       "OS-SRV-USG:terminated_at": row.deleted_at === null ? null : isoMicros(row.deleted_at),
-      ...(groups && groups.length > 0 ? { security_groups: groups.map((name) => ({ name })) } : {}),
+      ...(groups.length > 0 ? { security_groups: groups.map((name) => ({ name })) } : {}),
       ...(sees.extendedAttributes ? extendedAttributes(row) : {}),
       "OS-EXT-SRV-ATTR:hostname": row.hostname,
       "OS-EXT-STS:task_state": row.task_state,

@@ -1,20 +1,21 @@
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
-import { pageBody, pageOf } from "../../../kernel/http/pagination.ts";
+import { pageOf, renderedPage } from "../../../kernel/http/pagination.ts";
 import type { ApiRequest } from "../../../kernel/http/request.ts";
 import { type Route, route } from "../../../kernel/http/route.ts";
 import type { Queries } from "../../../kernel/store/store.ts";
 import { isLike } from "../domain/name-pattern.ts";
-import { findServerEvenDeleted, listServers, type ServerFilter } from "../store/server-lists.ts";
+import { findServerEvenDeleted, listServers, type ServerFilter, type ServerHead } from "../store/server-lists.ts";
 import type { ServerRow } from "../store/tables.ts";
 import type { FaceDependencies } from "./dependencies.ts";
-import { SERVER_VIEW_RULES, serverViews } from "./server-facts.ts";
+import { SERVER_VIEW_RULES, serverView } from "./server-facts.ts";
 import { listingOf, type ServerQuery, serverQuery } from "./server-filters.ts";
 import { mayKnow, serverOf, targetOf } from "./server-lookup.ts";
-import { serverSummary } from "./server-view.ts";
+import { ServerPages } from "./server-pages.ts";
 
 /** List, detailed list and show. */
 export function serverReads(deps: FaceDependencies): Route[] {
   const q = deps.kernel.store.read;
+  const pages = new ServerPages();
   const list = (kind: "index" | "detail") =>
     route({
       name: kind === "index" ? "servers.list" : "servers.detail",
@@ -31,12 +32,9 @@ export function serverReads(deps: FaceDependencies): Route[] {
       async handler(request) {
         request.authorize(`os_compute_api:servers:${kind}`, { project_id: request.context.projectId });
         const { limit } = pageOf(request, deps.settings.maxLimit);
-        const rows = await readPage(q, deps, request, kind, limit);
-        const views =
-          kind === "index"
-            ? rows.map((row) => serverSummary(row, request.urls))
-            : await serverViews(q, deps, request, rows, { withGroups: false });
-        return { body: pageBody(request, "servers", views, { limit, markerOf: (view) => String(view.id) }) };
+        const heads = await readPage(q, deps, request, kind, limit);
+        const rows = kind === "index" ? pages.summaries(request, heads) : await pages.details(q, deps, request, heads);
+        return { raw: renderedPage(request, "servers", rows, { limit, marker: heads.at(-1)?.id }) };
       },
     });
   return [
@@ -50,8 +48,7 @@ export function serverReads(deps: FaceDependencies): Route[] {
       async handler(request) {
         const server = await serverOf(q, request);
         request.authorize("os_compute_api:servers:show", targetOf(server));
-        const [view] = await serverViews(q, deps, request, [server], { withGroups: true });
-        return { body: { server: view } };
+        return { body: { server: await serverView(q, deps, request, server) } };
       },
     }),
   ];
@@ -63,7 +60,7 @@ async function readPage(
   request: ApiRequest<unknown, ServerQuery>,
   kind: "index" | "detail",
   limit: number,
-): Promise<ServerRow[]> {
+): Promise<ServerHead[]> {
   const { filter, sort, addressLike } = listingOf(request, kind);
   const marker = await markerOf(q, request, request.query.marker);
   const ids = addressLike === undefined ? undefined : await withAddress(q, deps, filter, addressLike);

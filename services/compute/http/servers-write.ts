@@ -12,7 +12,7 @@ import { startFor } from "./accept.ts";
 import { invalid } from "./create-request.ts";
 import { DiskConfig, FullHostname, Hostname, Ipv4, Ipv6 } from "./create-schema.ts";
 import type { FaceDependencies } from "./dependencies.ts";
-import { SERVER_VIEW_RULES, serverViews } from "./server-facts.ts";
+import { SERVER_VIEW_RULES, serverView } from "./server-facts.ts";
 import { serverOf, targetOf } from "./server-lookup.ts";
 import type { Json } from "./server-view.ts";
 
@@ -61,7 +61,7 @@ export function serverWrites(deps: FaceDependencies): Route[] {
         const details = await detailsOf(deps, request);
         await store.tx((t) => updateDetails(t, clock, server.id, details));
         const updated = await getServer(store.read, server.id);
-        const [view = {}] = await serverViews(store.read, deps, request, [updated], { withGroups: true });
+        const view = await serverView(store.read, deps, request, updated);
         return { body: { server: request.version.atLeast("2.75") ? view : shortened(view) } };
       },
     }),

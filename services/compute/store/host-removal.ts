@@ -1,11 +1,15 @@
+import type { Kysely } from "kysely";
+import { prepared } from "../../../kernel/store/prepared.ts";
 import type { Queries, Tx } from "../../../kernel/store/store.ts";
 import { ENDED } from "../domain/migration-state.ts";
 import type { AggregateTables } from "./aggregate-tables.ts";
 import type { ComputeTables } from "./tables.ts";
 
+const zones = prepared((db: Kysely<ComputeTables>) => db.selectFrom("compute_hosts").select(["host", "zone"]));
+
 /** Zone of each compute host. */
 export async function zonesOfHosts(q: Queries): Promise<ReadonlyMap<string, string>> {
-  const rows = await q.tables<ComputeTables>().selectFrom("compute_hosts").select(["host", "zone"]).execute();
+  const rows = await zones.all(q, {});
   return new Map(rows.map((row) => [row.host, row.zone]));
 }
 

@@ -1,4 +1,6 @@
-import { type Expression, type ExpressionBuilder, type SqlBool, sql } from "kysely";
+import { type Expression, type ExpressionBuilder, type Kysely, type SqlBool, sql } from "kysely";
+import { isAmong } from "../../../kernel/store/is-among.ts";
+import { prepared, preparedPer } from "../../../kernel/store/prepared.ts";
 import type { Queries } from "../../../kernel/store/store.ts";
 import type { StatePair } from "../domain/server-state.ts";
 import type { ComputeTables, ServerRow } from "./tables.ts";
@@ -80,31 +82,77 @@ export interface ServerFilter {
 
 export interface ServerPage {
   readonly limit: number;
-  readonly marker: ServerRow | undefined;
+  readonly marker: Marker | undefined;
   readonly sort: readonly ServerSort[];
 }
 
+/** The row behind which a page begins. */
+export type Marker = Pick<ServerRow, SortColumn>;
+
+const HEAD = ["id", "name", "project_id", "user_id", "host", "task_state", "revision"] as const;
+
+/** What tells whether a server's representation is still current; reading the whole row is the larger part of a list. */
+export type ServerHead = Pick<ServerRow, (typeof HEAD)[number]>;
+
+type Db = Kysely<ComputeTables>;
 type Builder = ExpressionBuilder<ComputeTables, "servers">;
 
 /** One page of servers; newest first unless sorted otherwise. */
-export async function listServers(q: Queries, filter: ServerFilter, page: ServerPage): Promise<ServerRow[]> {
+export async function listServers(q: Queries, filter: ServerFilter, page: ServerPage): Promise<ServerHead[]> {
   if (page.limit === 0 || filter.states?.length === 0 || filter.ids?.length === 0) return [];
-  const order = orderOf(page.sort);
-  let query = q
-    .tables<ComputeTables>()
+  if (!isPlain(filter, page)) return await pageQuery(q.tables<ComputeTables>(), filter, page).execute();
+  const { equals } = filter;
+  const columns = PLAIN.filter((column) => equals[column] !== undefined);
+  const { created_at = 0, id = "" } = page.marker ?? {};
+  const parts: PlainPart[] = page.marker ? [...columns, "after"] : columns;
+  return await plainPage(parts).all(q, { ...equals, limit: page.limit, after_time: created_at, after_id: id });
+}
+
+function pageQuery(db: Db, filter: ServerFilter, { limit, marker, sort }: ServerPage) {
+  const order = orderOf(sort);
+  let query = db
+    .selectFrom("servers")
+    .select(HEAD)
+    .where((eb) => eb.and(conditions(eb, filter)))
+    .limit(limit);
+  for (const { column, descending } of order) query = query.orderBy(sortable(column), descending ? "desc" : "asc");
+  return marker ? query.where((eb) => after(eb, order, marker)) : query;
+}
+
+const PLAIN = ["project_id", "host"] as const;
+type PlainPart = (typeof PLAIN)[number] | "after";
+
+/** The lists that clients poll: those of a project, of a host, or all, newest first. */
+function isPlain({ equals, deleted, ...others }: ServerFilter, page: ServerPage): boolean {
+  const { project_id, host, ...otherEquals } = equals;
+  const unwanted = [...Object.values(otherEquals), ...Object.values(others)];
+  return deleted === "no" && page.sort.length === 0 && host !== null && unwanted.every((value) => value === undefined);
+}
+
+const plainPage = preparedPer((parts: readonly PlainPart[]) =>
+  prepared((db: Db, p: ServerEquals & { limit: number; after_time: number; after_id: string }) => {
+    const columns = PLAIN.filter((column) => parts.includes(column));
+    const equals = Object.fromEntries(columns.map((column) => [column, p[column]]));
+    const marker = parts.includes("after") ? ({ created_at: p.after_time, id: p.after_id } as Marker) : undefined;
+    return pageQuery(db, { equals, deleted: "no" }, { limit: p.limit, marker, sort: [] });
+  }),
+);
+
+const whole = prepared((db: Db, p: { ids: string }, dialect) =>
+  db
     .selectFrom("servers")
     .selectAll()
-    .where((eb) => eb.and(conditions(eb, filter)))
-    .limit(page.limit);
-  for (const { column, descending } of order) query = query.orderBy(sortable(column), descending ? "desc" : "asc");
-  const { marker } = page;
-  if (marker) query = query.where((eb) => after(eb, order, marker));
-  return await query.execute();
+    .where(isAmong(dialect, "id", p.ids)),
+);
+
+/** The whole rows of some servers, in no order, also of deleted ones. */
+export async function wholeServers(q: Queries, ids: readonly string[]): Promise<ServerRow[]> {
+  return ids.length === 0 ? [] : await whole.all(q, { ids: JSON.stringify(ids) });
 }
 
 /** The server that a marker names, also when it is deleted by now. */
 export async function findServerEvenDeleted(q: Queries, id: string): Promise<ServerRow | undefined> {
-  return await q.tables<ComputeTables>().selectFrom("servers").selectAll().where("id", "=", id).executeTakeFirst();
+  return (await wholeServers(q, [id]))[0];
 }
 
 function conditions(eb: Builder, filter: ServerFilter): Expression<SqlBool>[] {
@@ -168,12 +216,12 @@ function sortable(column: SortColumn): Expression<unknown> {
   return sql.ref(column);
 }
 
-function sortValue(column: SortColumn, row: ServerRow): unknown {
+function sortValue(column: SortColumn, row: Marker): unknown {
   return row[column] ?? (NULLABLE_NUMBER.includes(column) ? 0 : "");
 }
 
 /** Behind the marker in this order: behind it in the first column, or equal there and behind it in the rest. */
-function after(eb: Builder, order: readonly Order[], marker: ServerRow): Expression<SqlBool> {
+function after(eb: Builder, order: readonly Order[], marker: Marker): Expression<SqlBool> {
   return eb.or(
     order.map(({ column, descending }, i) =>
       eb.and([
