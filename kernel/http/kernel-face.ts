@@ -13,8 +13,7 @@ export interface HealthCheck {
 export const kernelFace = pileusFace({
   name: "kernel",
   root: "",
-  unroutedNeedsToken: false,
-  wrongMethod: 404,
+  forStrangers: true,
 });
 
 export function kernelRoutes(metrics: Metrics, checks: readonly HealthCheck[]): Route[] {

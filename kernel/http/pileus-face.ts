@@ -5,19 +5,23 @@ import type { Face } from "./face.ts";
 export function pileusFace(face: {
   readonly name: string;
   readonly root: string;
-  /** Whether a path that does not exist asks for a token first; not where strangers call. */
-  readonly unroutedNeedsToken: boolean;
-  readonly wrongMethod: Face["errors"]["wrongMethod"];
+  /** It serves those who have no token: what it does not know is not found, whoever asks. */
+  readonly forStrangers?: true;
   readonly bodyLimit?: number;
 }): Face {
-  const { name, root, unroutedNeedsToken, wrongMethod, bodyLimit } = face;
+  const { name, root, forStrangers = false, bodyLimit } = face;
   return {
     name,
     root,
     versionPath: "",
     project: { mode: "none" },
     contentType: { json: ["application/json"], otherwise: 415 },
-    errors: { render: plainEnvelope, unrouted: plainEnvelope, unroutedNeedsToken, wrongMethod },
+    errors: {
+      render: plainEnvelope,
+      unrouted: plainEnvelope,
+      unroutedNeedsToken: !forStrangers,
+      wrongMethod: forStrangers ? 404 : 405,
+    },
     requestIdHeaders: ["x-openstack-request-id"],
     pagination: { style: "links", maxLimit: 1000 },
     ...(bodyLimit === undefined ? {} : { bodyLimit }),

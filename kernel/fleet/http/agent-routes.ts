@@ -1,24 +1,18 @@
 import type { Readable } from "node:stream";
 import { JoinRequest, PollRequest, ReportRequest } from "../../../agent/protocol/envelope.ts";
-import { plainEnvelope } from "../../http/envelopes.ts";
-import type { Face } from "../../http/face.ts";
+import { pileusFace } from "../../http/pileus-face.ts";
 import { type Route, route } from "../../http/route.ts";
 import type { Fleet } from "../fleet.ts";
 import type { Membership } from "../join.ts";
 
 /** Where agents call; see agent/protocol/envelope.ts. */
-export const agentsFace: Face = {
+export const agentsFace = pileusFace({
   name: "agents",
   root: "/v1/agents",
-  versionPath: "",
-  project: { mode: "none" },
-  contentType: { json: ["application/json"], otherwise: 415 },
-  errors: { render: plainEnvelope, unrouted: plainEnvelope, unroutedNeedsToken: false, wrongMethod: 404 },
-  requestIdHeaders: ["x-openstack-request-id"],
-  pagination: { style: "links", maxLimit: 1000 },
+  forStrangers: true,
   // The first poll of a boot lists every guest of the host.
   bodyLimit: 16 * 1024 * 1024,
-};
+});
 
 /** Gives an agent the bytes of an image; throws `notFound`. */
 export type OpenImage = (imageId: string) => Promise<Readable>;

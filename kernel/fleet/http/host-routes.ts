@@ -1,8 +1,7 @@
 import { Type } from "typebox";
 import type { Clock } from "../../clock/clock.ts";
 import { isoSeconds } from "../../clock/clock.ts";
-import { plainEnvelope } from "../../http/envelopes.ts";
-import type { Face } from "../../http/face.ts";
+import { pileusFace } from "../../http/pileus-face.ts";
 import { type Route, route } from "../../http/route.ts";
 import { HostName } from "../../http/schemas.ts";
 import type { RuleDefault } from "../../policy/policy.ts";
@@ -13,16 +12,10 @@ import type { FleetSettings } from "../settings.ts";
 import type { FleetTables, HostRow, ServiceRow } from "../tables.ts";
 
 /** Pileus' own API: `/v1/hosts`. */
-export const hostsFace: Face = {
+export const hostsFace = pileusFace({
   name: "hosts",
   root: "/v1/hosts",
-  versionPath: "",
-  project: { mode: "none" },
-  contentType: { json: ["application/json"], otherwise: 415 },
-  errors: { render: plainEnvelope, unrouted: plainEnvelope, unroutedNeedsToken: true, wrongMethod: 405 },
-  requestIdHeaders: ["x-openstack-request-id"],
-  pagination: { style: "links", maxLimit: 1000 },
-};
+});
 
 export const hostPolicies: readonly RuleDefault[] = [
   { name: "pileus:hosts:list", rule: "role:admin", description: "List hosts and what they provide." },

@@ -1,7 +1,6 @@
 import { Type } from "typebox";
 import { CloudError } from "../../errors/cloud-error.ts";
-import { plainEnvelope } from "../../http/envelopes.ts";
-import type { Face } from "../../http/face.ts";
+import { pileusFace } from "../../http/pileus-face.ts";
 import { type Route, route } from "../../http/route.ts";
 import { HostName } from "../../http/schemas.ts";
 import type { Loggers } from "../../log/logger.ts";
@@ -11,16 +10,10 @@ import type { Fleet } from "../fleet.ts";
 import type { FleetTables } from "../tables.ts";
 
 /** Pileus' own API: `/v1/log-levels`, the levels of real loggers in this process and in the agents. */
-export const logLevelsFace: Face = {
+export const logLevelsFace = pileusFace({
   name: "log-levels",
   root: "/v1/log-levels",
-  versionPath: "",
-  project: { mode: "none" },
-  contentType: { json: ["application/json"], otherwise: 415 },
-  errors: { render: plainEnvelope, unrouted: plainEnvelope, unroutedNeedsToken: true, wrongMethod: 405 },
-  requestIdHeaders: ["x-openstack-request-id"],
-  pagination: { style: "links", maxLimit: 1000 },
-};
+});
 
 export const logLevelPolicies: readonly RuleDefault[] = [
   { name: "pileus:log-levels:list", rule: "role:admin", description: "See how much each logger says." },

@@ -1,14 +1,13 @@
 import { Type } from "typebox";
 import type { Clock } from "../../clock/clock.ts";
 import { CloudError } from "../../errors/cloud-error.ts";
-import { plainEnvelope } from "../../http/envelopes.ts";
-import type { Face } from "../../http/face.ts";
 import { pageBody, pageOf, pageQuery } from "../../http/pagination.ts";
+import { pileusFace } from "../../http/pileus-face.ts";
 import type { ApiRequest } from "../../http/request.ts";
 import { type Route, route } from "../../http/route.ts";
 import { DateTime, parseDateTime } from "../../http/schemas.ts";
 import { eventStream } from "../../http/sse.ts";
-import type { Store } from "../../store/store.ts";
+import type { Store, Tx } from "../../store/store.ts";
 import type { OperationControl } from "../control.ts";
 import { listOperations, type OperationView, showOperation } from "../queries.ts";
 import type { OperationState } from "../tables.ts";
@@ -30,16 +29,10 @@ const LONGEST_WAIT_S = 300;
 const STATES: readonly OperationState[] = ["ready", "running", "waiting", "stuck", "done", "undone", "abandoned"];
 
 /** Pileus' own API: `/v1/operations`. */
-export const operationsFace: Face = {
+export const operationsFace = pileusFace({
   name: "operations",
   root: "/v1/operations",
-  versionPath: "",
-  project: { mode: "none" },
-  contentType: { json: ["application/json"], otherwise: 415 },
-  errors: { render: plainEnvelope, unrouted: plainEnvelope, unroutedNeedsToken: true, wrongMethod: 405 },
-  requestIdHeaders: ["x-openstack-request-id"],
-  pagination: { style: "links", maxLimit: 1000 },
-};
+});
 
 export function operationRoutes(options: OperationRouteOptions): Route[] {
   return [
@@ -48,8 +41,8 @@ export function operationRoutes(options: OperationRouteOptions): Route[] {
     show(options),
     wait(options),
     watch(options),
-    cancel(options),
-    retry(options),
+    act(options, "cancel", CANCEL, (t, id) => options.control.cancel(t, id)),
+    act(options, "retry", RETRY, (t, id) => options.control.retryNow(t, id)),
   ];
 }
 
@@ -156,31 +149,22 @@ function watchAll(options: OperationRouteOptions): Route {
   });
 }
 
-function cancel({ store, control }: OperationRouteOptions): Route {
+/** What is asked of one operation and only takes a transaction. */
+function act(
+  { store }: OperationRouteOptions,
+  verb: string,
+  rule: string,
+  work: (t: Tx, operationId: string) => Promise<unknown>,
+): Route {
   return route({
-    name: "operations.cancel",
+    name: `operations.${verb}`,
     method: "POST",
-    path: "/:id/cancel",
-    policy: CANCEL,
+    path: `/:id/${verb}`,
+    policy: rule,
     success: 202,
     async handler(request) {
-      const { operation } = await find(store, request, CANCEL);
-      await store.tx((t) => control.cancel(t, operation.id));
-      return undefined;
-    },
-  });
-}
-
-function retry({ store, control }: OperationRouteOptions): Route {
-  return route({
-    name: "operations.retry",
-    method: "POST",
-    path: "/:id/retry",
-    policy: RETRY,
-    success: 202,
-    async handler(request) {
-      const { operation } = await find(store, request, RETRY);
-      await store.tx((t) => control.retryNow(t, operation.id));
+      const { operation } = await find(store, request, rule);
+      await store.tx((t) => work(t, operation.id));
       return undefined;
     },
   });

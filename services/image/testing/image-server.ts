@@ -1,23 +1,9 @@
-import { CloudError } from "../../../kernel/errors/cloud-error.ts";
-import type { Authenticator } from "../../../kernel/http/request.ts";
 import { createHttpServer, type HttpServer } from "../../../kernel/http/server.ts";
+import { roleTokens } from "../../../kernel/http/testing.ts";
 import { Loggers } from "../../../kernel/log/logger.ts";
-import type { Credentials } from "../../../kernel/policy/credentials.ts";
 import { Policy } from "../../../kernel/policy/policy.ts";
 import { createImageService, type ImageService } from "../service.ts";
 import type { ImageWorld } from "./image-world.ts";
-
-/** Tokens are `<role>.<project>`: `member.p1`, `admin.ops`; roles imply the lesser ones. */
-const authenticator: Authenticator = {
-  async authenticate(token): Promise<Credentials> {
-    const [role = "", projectId = null] = token.split(".");
-    const roles = ["reader", "member", "admin"];
-    if (!roles.includes(role))
-      throw new CloudError("unauthenticated", "http.unauthenticated", "The token is not valid.");
-    const held = roles.slice(0, roles.indexOf(role) + 1);
-    return { userId: `user-${token}`, projectId, domainId: null, systemScope: null, roles: held };
-  },
-};
 
 /** Answers are as varied as the API: unchecked, for assertions only. */
 export type Json = ReturnType<typeof JSON.parse>;
@@ -52,7 +38,7 @@ export function imageServer({ context, dir }: ImageWorld): ImageServer {
     clock,
     ids,
     policy: new Policy({ defaults: service.manifest.policies, log: loggers.get("policy") }),
-    authenticator,
+    authenticator: roleTokens,
     identityPath: "/identity/v3",
   });
   return {
