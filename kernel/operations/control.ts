@@ -5,6 +5,7 @@ import type { Queries, Tx } from "../store/store.ts";
 import { CHANGED_CHANNEL, CONTROL_CHANNEL, DUE_CHANNEL } from "./channels.ts";
 import type { Json, Operation } from "./definition.ts";
 import { releaseSlots } from "./slots.ts";
+import { insertOperation } from "./statements.ts";
 import { FINAL_STATES, type OperationRow, type OperationTables } from "./tables.ts";
 
 export interface StartOptions<Input> {
@@ -30,45 +31,42 @@ export class OperationControl {
   async start<Input>(t: Tx, definition: Operation<Input>, options: StartOptions<Input>): Promise<string> {
     const now = this.#clock.now();
     const id = this.#ids.uuid();
-    await t
-      .tables<OperationTables>()
-      .insertInto("operations")
-      .values({
-        id,
-        name: definition.name,
-        resource: definition.options.resource,
-        resource_id: options.resourceId,
-        project_id: options.projectId ?? null,
-        user_id: options.userId ?? null,
-        request_id: options.requestId ?? null,
-        parent_id: options.parentId ?? null,
-        input: JSON.stringify(options.input),
-        memo: "{}",
-        state: "ready",
-        direction: "forward",
-        unwind_to: null,
-        run: 1,
-        fault: null,
-        trouble: null,
-        cancelled: 0,
-        cancellable: definition.steps[0]?.pivoted ? 0 : 1,
-        step: null,
-        percent: 0,
-        detail: null,
-        priority: definition.options.priority?.(options.input) ?? 0,
-        run_at: now,
-        wait_signals: null,
-        wait_slot: null,
-        attempts: 0,
-        lease_owner: null,
-        epoch: 0,
-        deadline_at: now + definition.options.deadlineMs,
-        late: 0,
-        created_at: now,
-        updated_at: now,
-        finished_at: null,
-      })
-      .execute();
+    const row: OperationRow = {
+      id,
+      name: definition.name,
+      resource: definition.options.resource,
+      resource_id: options.resourceId,
+      project_id: options.projectId ?? null,
+      user_id: options.userId ?? null,
+      request_id: options.requestId ?? null,
+      parent_id: options.parentId ?? null,
+      input: JSON.stringify(options.input),
+      memo: "{}",
+      state: "ready",
+      direction: "forward",
+      unwind_to: null,
+      run: 1,
+      fault: null,
+      trouble: null,
+      cancelled: 0,
+      cancellable: definition.steps[0]?.pivoted ? 0 : 1,
+      step: null,
+      percent: 0,
+      detail: null,
+      priority: definition.options.priority?.(options.input) ?? 0,
+      run_at: now,
+      wait_signals: null,
+      wait_slot: null,
+      attempts: 0,
+      lease_owner: null,
+      epoch: 0,
+      deadline_at: now + definition.options.deadlineMs,
+      late: 0,
+      created_at: now,
+      updated_at: now,
+      finished_at: null,
+    };
+    await insertOperation(Object.keys(row) as (keyof OperationRow)[]).all(t, row);
     t.notify(DUE_CHANNEL, "");
     t.notify(CHANGED_CHANNEL, id);
     return id;

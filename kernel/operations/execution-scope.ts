@@ -6,8 +6,9 @@ import type { AnyOperation, AnyStep, Json, StepContext } from "./definition.ts";
 import { EffectRun } from "./effect-run.ts";
 import type { ExecutionEnvironment } from "./environment.ts";
 import { Crash, type HookPoint } from "./hooks.ts";
-import { type Journal, LeaseLost, type OperationPatch, type StepWriter } from "./journal.ts";
+import { type Journal, LeaseLost, type StepWriter } from "./journal.ts";
 import { retryDelayMs, STUCK_AFTER_ATTEMPTS } from "./retry.ts";
+import type { OperationPatch } from "./statements.ts";
 import type { OperationTables } from "./tables.ts";
 
 /**
@@ -63,8 +64,11 @@ export class ExecutionScope {
     this.#running?.abort(new LeaseLost());
   }
 
-  /** Prepares one call of an effect or its undo; `attempt` is how often that was tried before. */
-  async openRun(step: AnyStep, phase: "do" | "undo", attempt: number): Promise<EffectRun> {
+  /**
+   * Prepares one call of an effect or its undo; `attempt` is how often that was tried before. Known before its start is
+   * journaled, so that whatever reaches the operation after that commit finds it.
+   */
+  newRun(step: AnyStep, phase: "do" | "undo", attempt: number): EffectRun {
     const run = new EffectRun({
       env: this.env,
       log: this.log.with({ step: step.name, phase }),
@@ -73,11 +77,22 @@ export class ExecutionScope {
       phase,
       attempt,
     });
-    // Known before the look at the store, so that what arrives after the look finds it.
     this.#running = run;
+    return run;
+  }
+
+  /** Tells the run what was there already when the last commit locked the operation. */
+  async brief(run: EffectRun): Promise<void> {
+    const { journal } = this;
+    if (this.#stopped) throw new LeaseLost();
+    if (journal.signalled) this.#pass(await journal.control(), run);
+    else this.#pass({ owned: true, cancelled: journal.op.cancelled === 1, signals: [] }, run);
+  }
+
+  /** As `brief`, when nothing was committed since the run is known. */
+  async lookAndBrief(run: EffectRun): Promise<void> {
     if (this.#stopped) throw new LeaseLost();
     this.#pass(await this.journal.control(), run);
-    return run;
   }
 
   #pass(control: Awaited<ReturnType<Journal["control"]>>, run: EffectRun): void {

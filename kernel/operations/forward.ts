@@ -5,19 +5,39 @@ import { type AnyStep, Redo, type StepContext, Wait } from "./definition.ts";
 import type { EffectRun } from "./effect-run.ts";
 import { percentPatch } from "./environment.ts";
 import { cancelledError, type ExecutionScope, nothing, StepError, supplied } from "./execution-scope.ts";
-import type { EventFields, OperationPatch, StepWriter } from "./journal.ts";
+import type { EventFields, StepWriter } from "./journal.ts";
 import { takeSlot } from "./slots.ts";
+import type { OperationPatch } from "./statements.ts";
 import type { OperationTables, StepRow } from "./tables.ts";
 
 /** How long an operation waits for a slot before it looks again by itself; normally the slot's holder wakes it. */
 const SLOT_RECHECK_MS = 30_000;
 const DEFAULT_MAX_ATTEMPTS = 5;
 
+interface Placed {
+  readonly step: AnyStep;
+  readonly position: number;
+}
+
+/** An effect that is journaled as started by the commit of the step before it: one fsync for both. */
+interface Next extends Placed {
+  readonly run: EffectRun;
+  readonly skipped: readonly Placed[];
+  readonly event: EventFields;
+}
+
+/** A cancel came between two steps: the first is journaled, the second must not start. */
+class CancelledBetween extends Error {
+  override readonly name = "CancelledBetween";
+}
+
 /** Carries out the steps that are not done yet, in order. */
 export class Forward {
   readonly #scope: ExecutionScope;
   /** Decided, and journaled with the next commit. */
-  #skipped: { step: AnyStep; position: number }[] = [];
+  #skipped: Placed[] = [];
+  /** The effect whose start is journaled already. */
+  #begun: EffectRun | undefined;
 
   constructor(scope: ExecutionScope) {
     this.#scope = scope;
@@ -86,7 +106,7 @@ export class Forward {
       ...this.#passing(step),
       ...ending,
     };
-    await this.#commitSupplied(patch, async (t, writer) => {
+    await this.#commitDone(patch, this.#next(position), async (t, writer) => {
       this.#demandNotCancelled(step);
       const output = await step.tx?.tx(t, context);
       this.#scope.hook(step, "do", "worked");
@@ -103,22 +123,28 @@ export class Forward {
   ): Promise<boolean> {
     const { effect } = step;
     if (!effect) throw new Error(`step ${step.name} has no effect`);
-    if (!(await this.#begin(step, position, context))) return false;
     const { journal } = this.#scope;
-    const run = await this.#scope.openRun(step, "do", (journal.step(step.name)?.attempts ?? 1) - 1);
+    let run = this.#begun;
+    this.#begun = undefined;
+    if (run?.step !== step) {
+      run = this.#newRun(step);
+      if (!(await this.#begin(step, position, context))) return false;
+    }
+    await this.#scope.brief(run);
+    const opened = run;
     const result = await supplied(async () => {
       this.#scope.hook(step, "do", "before");
-      const value = await run.finish(() => effect.effect(run.context, context));
+      const value = await opened.finish(() => effect.effect(opened.context, context));
       this.#scope.hook(step, "do", "worked");
       return value;
     });
     if (result instanceof Wait) {
-      await this.#park(step, result, run);
+      await this.#park(step, result, opened);
       return false;
     }
     const patch = { attempts: 0, trouble: null, ...percentPatch(step, 100), ...ending };
-    await this.#commitSupplied(patch, async (t, writer) => {
-      await run.consumeSignals(t);
+    await this.#commitDone(patch, this.#next(position, result), async (t, writer) => {
+      await opened.consumeSignals(t);
       writer.done(step, position, journal.step(step.name), result, this.#event(step, context));
     });
     this.#scope.hook(step, "do", "journaled");
@@ -129,10 +155,7 @@ export class Forward {
   async #begin(step: AnyStep, position: number, context: StepContext<unknown, unknown>): Promise<boolean> {
     const { journal, env } = this.#scope;
     const slot = await supplied(() => step.effect?.slot?.(context));
-    const span = step.common.span;
-    const arriving = span && journal.op.percent < span[0] ? percentPatch(step, 0) : {};
-    const patch = { step: step.name, ...arriving, wait_signals: null, wait_slot: null, ...this.#passing(step) };
-    return await this.#commitSupplied(patch, async (t, writer) => {
+    return await this.#commitSupplied(this.#beginning(step), async (t, writer) => {
       this.#demandNotCancelled(step);
       if (!slot || (await takeSlot(t, journal.op.id, slot))) {
         writer.begin(step, position, journal.step(step.name), this.#event(step, context));
@@ -147,6 +170,70 @@ export class Forward {
       await this.#scope.noticeCancel(t, step);
       return false;
     });
+  }
+
+  /** What starting an effect changes of the operation. */
+  #beginning(step: AnyStep): OperationPatch {
+    const span = step.common.span;
+    const arriving = span && this.#scope.journal.op.percent < span[0] ? percentPatch(step, 0) : {};
+    return { step: step.name, ...arriving, wait_signals: null, wait_slot: null, ...this.#passing(step) };
+  }
+
+  #newRun(step: AnyStep): EffectRun {
+    const row = this.#scope.journal.step(step.name);
+    return this.#scope.newRun(step, "do", row?.state === "started" ? row.attempts : 0);
+  }
+
+  /**
+   * The effect that can be started together with the end of the step at `position`, which returned `result`; for a
+   * transaction that is not known beforehand. One that waits for a slot starts by itself.
+   */
+  #next(position: number, ...result: [] | [unknown]): Next | undefined {
+    const { journal, definition } = this.#scope;
+    if (journal.op.cancelled === 1 && journal.op.cancellable === 1) return undefined;
+    const skipped: Placed[] = [];
+    try {
+      const context = this.#contextAfter(position, result);
+      for (const [at, step] of definition.steps.entries()) {
+        if (at <= position) continue;
+        const { when, eventHost, requestId } = step.common;
+        const decided = context !== undefined || !(when || eventHost || requestId);
+        if (step.kind === "tx" || step.effect?.slot || !decided) return undefined;
+        if (context && when && !when(context)) skipped.push({ step, position: at });
+        else return { step, position: at, skipped, run: this.#newRun(step), event: this.#event(step, context) };
+      }
+    } catch {
+      // What the definition throws is the next step's failure, and comes up again when its turn has come.
+    }
+    return undefined;
+  }
+
+  /** What the steps behind it will see, as it comes out of the journal. */
+  #contextAfter(position: number, result: [] | [unknown]): StepContext<unknown, unknown> | undefined {
+    if (result.length === 0) return undefined;
+    const { journal, definition } = this.#scope;
+    const out = journal.outputs({ undone: false });
+    const name = definition.steps[position]?.name;
+    if (name !== undefined && result[0] !== undefined) out[name] = JSON.parse(JSON.stringify(result[0]));
+    return this.#scope.context(out);
+  }
+
+  /** Journals the end of a step, and the start of the next with it. */
+  async #commitDone(patch: OperationPatch, next: Next | undefined, write: Write<void>): Promise<void> {
+    const { journal } = this.#scope;
+    if (!next) return await this.#commitSupplied(patch, write);
+    try {
+      await this.#commitSupplied({ ...patch, ...this.#beginning(next.step) }, async (t, writer) => {
+        if (journal.op.cancelled === 1 && journal.op.cancellable === 1) throw new CancelledBetween();
+        await write(t, writer);
+        for (const skip of next.skipped) writer.skipped(skip.step, skip.position);
+        writer.begin(next.step, next.position, journal.step(next.step.name), next.event);
+      });
+      this.#begun = next.run;
+    } catch (error) {
+      if (!(error instanceof StepError) || !(error.cause instanceof CancelledBetween)) throw error;
+      await this.#commitSupplied(patch, write);
+    }
   }
 
   /** A signal that arrived after the step's last look must not be slept over, nor a cancel. */
@@ -212,28 +299,31 @@ export class Forward {
     return true;
   }
 
-  #event(step: AnyStep, context: StepContext<unknown, unknown>): EventFields {
+  /** Without a context only for steps that need none. */
+  #event(step: AnyStep, context: StepContext<unknown, unknown> | undefined): EventFields {
     const { event, eventHost, requestId } = step.common;
     return {
       event: event ?? null,
-      event_host: eventHost?.(context) ?? null,
-      request_id: requestId ? requestId(context) : this.#scope.journal.op.request_id,
+      event_host: (context && eventHost?.(context)) ?? null,
+      request_id: context && requestId ? requestId(context) : this.#scope.journal.op.request_id,
     };
   }
 
   async #commit<T>(patch: OperationPatch, write: Write<T>): Promise<T> {
-    return await this.#scope.commit(patch, this.#withSkips(write));
+    const value = await this.#scope.commit(patch, this.#withSkips(write));
+    this.#skipped = [];
+    return value;
   }
 
   async #commitSupplied<T>(patch: OperationPatch, write: Write<T>): Promise<T> {
-    return await this.#scope.commitSupplied(patch, this.#withSkips(write));
+    const value = await this.#scope.commitSupplied(patch, this.#withSkips(write));
+    this.#skipped = [];
+    return value;
   }
 
   #withSkips<T>(write: Write<T>): Write<T> {
-    const skipped = this.#skipped;
-    this.#skipped = [];
     return async (t, writer) => {
-      for (const skip of skipped) writer.skipped(skip.step, skip.position);
+      for (const skip of this.#skipped) writer.skipped(skip.step, skip.position);
       return await write(t, writer);
     };
   }

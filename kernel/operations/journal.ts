@@ -4,35 +4,13 @@ import type { Queries, Store, Tx } from "../store/store.ts";
 import { CHANGED_CHANNEL } from "./channels.ts";
 import type { AnyStep, Json } from "./definition.ts";
 import { releaseSlots } from "./slots.ts";
-import type { OperationRow, OperationTables, StepRow } from "./tables.ts";
+import { controlOf, guard, type OperationPatch, signalsOf, stepsOf, writeStep } from "./statements.ts";
+import type { OperationRow, StepRow } from "./tables.ts";
 
 /** The runner no longer owns the operation: it was fenced, or another runner took it over. Everything stops silently. */
 export class LeaseLost extends Error {
   override readonly name = "LeaseLost";
 }
-
-/** What a commit may change of the operation's own row. */
-export type OperationPatch = Partial<
-  Pick<
-    OperationRow,
-    | "state"
-    | "direction"
-    | "unwind_to"
-    | "run"
-    | "memo"
-    | "cancellable"
-    | "fault"
-    | "trouble"
-    | "step"
-    | "percent"
-    | "detail"
-    | "run_at"
-    | "wait_signals"
-    | "wait_slot"
-    | "attempts"
-    | "finished_at"
-  >
->;
 
 /** The journal of one operation under one lease. Every write proves the lease first, in the same transaction. */
 export class Journal {
@@ -40,6 +18,7 @@ export class Journal {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #steps = new Map<string, StepRow>();
+  #signalled = true;
 
   private constructor(store: Store, clock: Clock, op: OperationRow, steps: readonly StepRow[]) {
     this.#store = store;
@@ -49,19 +28,19 @@ export class Journal {
   }
 
   static async open(store: Store, clock: Clock, op: OperationRow): Promise<Journal> {
-    const steps = await store.read
-      .tables<OperationTables>()
-      .selectFrom("operation_steps")
-      .selectAll()
-      .where("operation_id", "=", op.id)
-      .orderBy("run")
-      .execute();
+    // The first record of a step also names it in the operation's row.
+    const steps = op.step === null ? [] : await stepsOf.all(store.read, { id: op.id });
     return new Journal(store, clock, op, steps);
   }
 
   /** The step's newest record; undefined when it never began. */
   step(name: string): StepRow | undefined {
     return this.#steps.get(name);
+  }
+
+  /** False when the last commit found no signal for the operation. */
+  get signalled(): boolean {
+    return this.#signalled;
   }
 
   /** Results by step name. With `undone`, also those of steps that were undone since. */
@@ -80,19 +59,13 @@ export class Journal {
   async commit<T>(patch: OperationPatch, write: (t: Tx, steps: StepWriter) => Promise<T>): Promise<T> {
     const now = this.#clock.now();
     const writer = new StepWriter(this.op, now);
+    const columns = Object.keys(patch) as (keyof OperationPatch)[];
     const result = await this.#store.tx(async (t) => {
       writer.reset();
-      const guarded = await t
-        .tables<OperationTables>()
-        .updateTable("operations")
-        .set({ ...patch, updated_at: now })
-        .where("id", "=", this.op.id)
-        .where("epoch", "=", this.op.epoch)
-        .where("state", "=", "running")
-        .returning("cancelled")
-        .executeTakeFirst();
+      const guarded = await guard(columns).first(t, { ...patch, id: this.op.id, epoch: this.op.epoch, now });
       if (!guarded) throw new LeaseLost();
       this.op.cancelled = guarded.cancelled;
+      this.#signalled = Boolean(guarded.signalled);
       const value = await write(t, writer);
       await writer.flush(t);
       if (patch.finished_at !== undefined && patch.finished_at !== null) await releaseSlots(t, this.op.id, now);
@@ -115,18 +88,8 @@ export class Journal {
 }
 
 async function readControl(q: Queries, op: OperationRow) {
-  const db = q.tables<OperationTables>();
-  const row = await db
-    .selectFrom("operations")
-    .select(["epoch", "state", "cancelled"])
-    .where("id", "=", op.id)
-    .executeTakeFirst();
-  const signals = await db
-    .selectFrom("operation_signals")
-    .select(["id", "name", "payload"])
-    .where("operation_id", "=", op.id)
-    .orderBy("position")
-    .execute();
+  const row = await controlOf.first(q, { id: op.id });
+  const signals = await signalsOf.all(q, { id: op.id });
   return {
     owned: row !== undefined && row.epoch === op.epoch && row.state === "running",
     cancelled: row?.cancelled === 1,
@@ -192,14 +155,7 @@ export class StepWriter {
   }
 
   async flush(t: Tx): Promise<void> {
-    for (const row of this.rows) {
-      await t
-        .tables<OperationTables>()
-        .insertInto("operation_steps")
-        .values(row)
-        .onConflict((c) => c.columns(["operation_id", "run", "step"]).doUpdateSet(row))
-        .execute();
-    }
+    for (const row of this.rows) await writeStep.all(t, row);
   }
 
   #blank(step: string, position: number, event: EventFields): StepRow {

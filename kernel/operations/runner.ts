@@ -8,6 +8,7 @@ import type { AnyOperation } from "./definition.ts";
 import type { ExecutionEnvironment } from "./environment.ts";
 import { Execution } from "./execution.ts";
 import { Journal } from "./journal.ts";
+import { dueNow, nextDue } from "./statements.ts";
 import type { OperationRow, OperationTables } from "./tables.ts";
 
 export interface RunnerOptions extends ExecutionEnvironment {
@@ -148,13 +149,7 @@ export class OperationRunner {
   /** Sleeps until something falls due. What was due at `now` is claimed, by us or another, or waits for room here. */
   async #takeNap(now: number): Promise<void> {
     const { clock, store } = this.#options;
-    const next = await store.read
-      .tables<OperationTables>()
-      .selectFrom("operations")
-      .select((eb) => eb.fn.min("run_at").as("at"))
-      .where("run_at", ">", now)
-      .executeTakeFirst()
-      .catch(() => undefined);
+    const next = await nextDue.first(store.read, { now }).catch(() => undefined);
     const wait = Math.min(LONGEST_NAP_MS, Math.max(5, (next?.at ?? Number.POSITIVE_INFINITY) - clock.now()));
     this.#nap?.cancel();
     if (this.#started) this.#nap = clock.after(wait, () => this.#wake());
@@ -182,19 +177,10 @@ export class OperationRunner {
     return rows.length;
   }
 
-  async #due(t: Tx, limit: number, now: number): Promise<string[]> {
-    let query = t
-      .tables<OperationTables>()
-      .selectFrom("operations")
-      .select("id")
-      .where("run_at", "<=", now)
-      .orderBy("priority", "desc")
-      .orderBy("run_at")
-      .orderBy("created_at")
-      .limit(limit);
-    if (this.#options.store.dialect === "postgres") query = query.forUpdate().skipLocked();
+  async #due(t: Tx, atMost: number, now: number): Promise<string[]> {
+    const rows = await dueNow[t.dialect].all(t, { now, atMost });
     // What this process has in hand is never claimed again by itself, even when the lease ran out meanwhile.
-    return (await query.execute()).map((row) => row.id).filter((id) => !this.#running.has(id));
+    return rows.map((row) => row.id).filter((id) => !this.#running.has(id));
   }
 
   #spawn(row: OperationRow): void {

@@ -1,5 +1,6 @@
 import type { Tx } from "../store/store.ts";
 import { CHANGED_CHANNEL, DUE_CHANNEL } from "./channels.ts";
+import { slotsHeldBy } from "./statements.ts";
 import type { OperationTables } from "./tables.ts";
 
 /** Takes a place for the operation. False when all `max` are taken by others; true again when it already holds one. */
@@ -23,13 +24,8 @@ export async function takeSlot(t: Tx, operationId: string, slot: { key: string; 
  */
 export async function releaseSlots(t: Tx, operationId: string, now: number, key?: string): Promise<void> {
   const db = t.tables<OperationTables>();
-  const held = await db
-    .selectFrom("operation_slots")
-    .selectAll()
-    .where("operation_id", "=", operationId)
-    .$if(key !== undefined, (q) => q.where("slot_key", "=", key ?? ""))
-    .orderBy("slot_key")
-    .execute();
+  const all = await slotsHeldBy.all(t, { operation_id: operationId });
+  const held = key === undefined ? all : all.filter((slot) => slot.slot_key === key);
   for (const { slot_key, place } of held) {
     await lockKey(t, slot_key);
     const heir = await wakeFirstWaiter(t, slot_key, now);

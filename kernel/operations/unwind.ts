@@ -37,7 +37,8 @@ export class Unwind {
     await supplied(() => this.#scope.hook(step, "undo", "before"));
     if (step.effect?.undo) {
       const { undo } = step.effect;
-      const run = await this.#scope.openRun(step, "undo", journal.op.attempts);
+      const run = this.#scope.newRun(step, "undo", journal.op.attempts);
+      await this.#scope.lookAndBrief(run);
       await supplied(() => run.finish(() => undo(run.context, context)));
     }
     await this.#scope.commitSupplied({ step: step.name, attempts: 0, trouble: null }, async (t, writer) => {
