@@ -3,9 +3,7 @@
  * fails when one is not needed any more.
  */
 export const allowed: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  "import cycle": {
-    "services/compute/operations/testing/given.ts": "the world of the matrices builds its own factory of servers",
-  },
+  "import cycle": {},
   chance: {
     "apps/agent/program.ts": "hands chance in, for the jitter of polling",
     "apps/server/simulation.ts": "hands chance in, for the jitter of polling",
@@ -43,7 +41,6 @@ export const allowed: Readonly<Record<string, Readonly<Record<string, string>>>>
   "error code kinds": {
     "agent.server_refused": "passes on what the server answered, of its kind",
     "cli.refused": "passes on what the server answered, of its kind",
-    "compute.migration_refused": "by microversion the checks of a live migration answer 400 or 409",
   },
   packages: {
     "playwright-core": "drives the console's tests, which come with the console",

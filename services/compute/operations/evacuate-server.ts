@@ -11,12 +11,12 @@ import { selectHost, sharedStorageOf } from "../scheduler/select-host.ts";
 import { allocationsOf } from "../store/allocations.ts";
 import { factsOf, getHost } from "../store/hosts.ts";
 import { endAction } from "../store/instance-actions.ts";
-import { createMigration, setMigration } from "../store/migration-records.ts";
+import { setMigration } from "../store/migration-records.ts";
 import { flavorOf, getServer, transition } from "../store/servers.ts";
 import { type CleanupInput, cleanElsewhere } from "./cleanup.ts";
 import { endWithFault } from "./end-with-fault.ts";
 import { ensureGuest, removeForCertain, removeIfReachable } from "./guest-calls.ts";
-import { homeOf } from "./power.ts";
+import { recordMigration } from "./record-migration.ts";
 import { excludedHosts, retryElsewhere } from "./retry-elsewhere.ts";
 import { isVouchedDead } from "./vouched-dead.ts";
 
@@ -37,30 +37,15 @@ export function evacuateServerOperation(
   deps: ComputeDependencies,
   cleanup: Operation<CleanupInput>,
 ): Operation<EvacuateInput> {
-  const { clock, ids } = deps.kernel;
+  const { clock } = deps.kernel;
   const action = "evacuate";
   return operation<EvacuateInput>("server.evacuate", { resource: "server", deadlineMs: minutes(30) })
     .step("record", {
       event: "rebuild_server",
       tx: async (t, { input, operation: op }) => {
         const server = await getServer(t, input.serverId);
-        const source = homeOf(server);
-        const flavor = flavorOf(server);
-        const migration = await createMigration(
-          t,
-          { clock, ids },
-          {
-            serverId: server.id,
-            type: "evacuation",
-            status: "accepted",
-            sourceHost: source,
-            oldFlavorNumber: flavor.number,
-            newFlavorNumber: flavor.number,
-            operationId: op.id,
-            userId: op.userId ?? server.user_id,
-            projectId: op.projectId ?? server.project_id,
-          },
-        );
+        const record = { type: "evacuation", status: "accepted" } as const;
+        const { source, migration } = await recordMigration(t, deps, op, server, record);
         return { source, migration, storage: server.storage };
       },
     })

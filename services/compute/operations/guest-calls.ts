@@ -39,14 +39,7 @@ export async function removeForCertain(
   a: EffectContext,
   guest: { serverId: string; host: string; disks: boolean },
 ): Promise<boolean> {
-  const command = { serverId: guest.serverId, disks: guest.disks };
-  try {
-    await a.call(computeVerbs, "compute.ensureAbsent", command, { to: { host: guest.host } });
-    return true;
-  } catch (error) {
-    if (!isSilent(error) || !(await isVouchedDead(a.read, guest.host))) throw error;
-    return false;
-  }
+  return await removed(a, guest, {}, () => isVouchedDead(a.read, guest.host));
 }
 
 /** Removes a guest that runs elsewhere by now. False when its host does not answer: left to a clean-up. */
@@ -54,12 +47,21 @@ export async function removeIfReachable(
   a: EffectContext,
   guest: { serverId: string; host: string; disks: boolean },
 ): Promise<boolean> {
-  const command = { serverId: guest.serverId, disks: guest.disks };
+  return await removed(a, guest, { extra: guest.host }, async () => true);
+}
+
+/** False when the host does not answer and `mayBeLeft`. */
+async function removed(
+  a: EffectContext,
+  { serverId, host, disks }: { serverId: string; host: string; disks: boolean },
+  options: { extra?: string },
+  mayBeLeft: () => Promise<boolean>,
+): Promise<boolean> {
   try {
-    await a.call(computeVerbs, "compute.ensureAbsent", command, { to: { host: guest.host }, extra: guest.host });
+    await a.call(computeVerbs, "compute.ensureAbsent", { serverId, disks }, { to: { host }, ...options });
     return true;
   } catch (error) {
-    if (!isSilent(error)) throw error;
+    if (!isSilent(error) || !(await mayBeLeft())) throw error;
     return false;
   }
 }

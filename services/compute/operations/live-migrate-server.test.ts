@@ -121,8 +121,8 @@ onBothStores("server.live_migrate", (open) => {
     const { world, operations } = bench;
     const id = await world.given.server();
     const tries = [
-      { more: { host: "a" }, code: "compute.migration_refused" },
-      { more: { blockMigration: false }, code: "compute.migration_refused" },
+      { more: { host: "a" }, code: "compute.migration_precheck" },
+      { more: { blockMigration: false }, code: "compute.migration_precheck" },
       { more: { host: "nowhere" }, code: "compute.no_valid_host" },
     ];
     for (const { more, code } of tries) {

@@ -12,14 +12,14 @@ import { selectHost, sharedStorageOf } from "../scheduler/select-host.ts";
 import { release } from "../store/allocations.ts";
 import { factsOf, getHost } from "../store/hosts.ts";
 import { endAction } from "../store/instance-actions.ts";
-import { createMigration, setMigration } from "../store/migration-records.ts";
+import { setMigration } from "../store/migration-records.ts";
 import { flavorOf, getServer, storedFault, transition } from "../store/servers.ts";
 import { isSilent } from "./call-errors.ts";
 import { type CleanupInput, cleanElsewhere, startCleanup } from "./cleanup.ts";
 import { endWithFault } from "./end-with-fault.ts";
 import { removeIfReachable } from "./guest-calls.ts";
 import { judgeMigration } from "./judge-migration.ts";
-import { homeOf } from "./power.ts";
+import { recordMigration } from "./record-migration.ts";
 import { excludedHosts, retryElsewhere } from "./retry-elsewhere.ts";
 import { completionTimeoutMs, runMigration, type Transfer } from "./run-migration.ts";
 import { startSyncPower } from "./sync-power.ts";
@@ -44,7 +44,7 @@ export function liveMigrateServerOperation(
   deps: ComputeDependencies,
   cleanup: Operation<CleanupInput>,
 ): Operation<LiveMigrateInput> {
-  const { clock, ids } = deps.kernel;
+  const { clock } = deps.kernel;
   const { settings } = deps;
   const action = "os-migrateLive";
   const maxHosts = settings.migrateMaxRetries < 0 ? Number.POSITIVE_INFINITY : settings.migrateMaxRetries + 1;
@@ -52,23 +52,9 @@ export function liveMigrateServerOperation(
     .step("record", {
       tx: async (t, { input, operation: op }) => {
         const server = await getServer(t, input.serverId);
-        const source = homeOf(server);
         const flavor = flavorOf(server);
-        const migration = await createMigration(
-          t,
-          { clock, ids },
-          {
-            serverId: server.id,
-            type: "live-migration",
-            status: "accepted",
-            sourceHost: source,
-            oldFlavorNumber: flavor.number,
-            newFlavorNumber: flavor.number,
-            operationId: op.id,
-            userId: op.userId ?? server.user_id,
-            projectId: op.projectId ?? server.project_id,
-          },
-        );
+        const record = { type: "live-migration", status: "accepted" } as const;
+        const { source, migration } = await recordMigration(t, deps, op, server, record);
         return { source, migration, mode: migrationMode(server.storage), flavor };
       },
     })
@@ -317,5 +303,5 @@ function mustSuitStorage(storage: "local" | "shared", blockMigration: boolean | 
 }
 
 function refused(reason: string): CloudError {
-  return new CloudError("invalid", "compute.migration_refused", `Migration pre-check error: ${reason}.`);
+  return new CloudError("invalid", "compute.migration_precheck", `Migration pre-check error: ${reason}.`);
 }

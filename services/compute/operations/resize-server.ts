@@ -10,13 +10,13 @@ import { selectHost, sharedStorageOf } from "../scheduler/select-host.ts";
 import { release } from "../store/allocations.ts";
 import { factsOf, getHost } from "../store/hosts.ts";
 import { endAction } from "../store/instance-actions.ts";
-import { createMigration, migrationStatus, setMigration } from "../store/migration-records.ts";
+import { migrationStatus, setMigration } from "../store/migration-records.ts";
 import { flavorOf, getServer, transition } from "../store/servers.ts";
 import type { FlavorSnapshot } from "../store/tables.ts";
 import { type CleanupInput, cleanElsewhere, startCleanup } from "./cleanup.ts";
 import { endWithFault } from "./end-with-fault.ts";
 import { ensureGuest, removeForCertain, removeIfReachable, stopGuest } from "./guest-calls.ts";
-import { homeOf } from "./power.ts";
+import { recordMigration } from "./record-migration.ts";
 import { excludedHosts, retryElsewhere } from "./retry-elsewhere.ts";
 
 export interface ResizeInput {
@@ -42,7 +42,7 @@ export function resizeServerOperation(
   deps: ComputeDependencies,
   cleanup: Operation<CleanupInput>,
 ): Operation<ResizeInput> {
-  const { clock, ids } = deps.kernel;
+  const { clock } = deps.kernel;
   const { settings } = deps;
   const name = "migrate";
   return operation<ResizeInput>("server.resize", { resource: "server", deadlineMs: minutes(60) })
@@ -50,22 +50,8 @@ export function resizeServerOperation(
       event: "conductor_migrate_server",
       tx: async (t, { input, operation: op }) => {
         const server = await getServer(t, input.serverId);
-        const source = homeOf(server);
-        const migration = await createMigration(
-          t,
-          { clock, ids },
-          {
-            serverId: server.id,
-            type: input.kind,
-            status: "pre-migrating",
-            sourceHost: source,
-            oldFlavorNumber: flavorOf(server).number,
-            newFlavorNumber: input.flavor.number,
-            operationId: op.id,
-            userId: op.userId ?? server.user_id,
-            projectId: op.projectId ?? server.project_id,
-          },
-        );
+        const record = { type: input.kind, status: "pre-migrating", newFlavor: input.flavor } as const;
+        const { source, migration } = await recordMigration(t, deps, op, server, record);
         return { source, migration, oldFlavor: flavorOf(server), storage: server.storage };
       },
     })

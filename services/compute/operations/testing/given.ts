@@ -1,5 +1,6 @@
 import type { StartOptions } from "../../../../kernel/operations/control.ts";
 import type { Operation } from "../../../../kernel/operations/definition.ts";
+import type { WorldTools } from "../../../../kernel/operations/testing/fault-run.ts";
 import type { Tx } from "../../../../kernel/store/store.ts";
 import type { TaskState } from "../../domain/server-state.ts";
 import { POWER } from "../../domain/server-state.ts";
@@ -11,8 +12,7 @@ import type { EvacuateInput } from "../evacuate-server.ts";
 import type { LiveMigrateInput } from "../live-migrate-server.ts";
 import type { PowerAction, PowerInput } from "../power.ts";
 import type { ResizeInput } from "../resize-server.ts";
-import { IMAGE_ID } from "./operation-harness.ts";
-import type { OperationWorld } from "./operation-world.ts";
+import { IMAGE_ID, type OperationHarness } from "./operation-harness.ts";
 
 export const SMALL: FlavorSnapshot = {
   number: 1,
@@ -40,8 +40,15 @@ const USER = "u1";
 
 export type Given = ReturnType<typeof given>;
 
+/** Where servers are made, and operations carried out. */
+interface GivenWorld {
+  readonly tools: Pick<WorldTools, "store">;
+  readonly harness: OperationHarness;
+  toTheEnd(): Promise<void>;
+}
+
 /** Servers, and operations in the state in which the API hands them over. */
-export function given(world: OperationWorld) {
+export function given(world: GivenWorld) {
   const { store } = world.tools;
   const { deps, operations } = world.harness;
   const { clock, ids } = deps.kernel;
