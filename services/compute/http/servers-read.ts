@@ -4,10 +4,17 @@ import type { ApiRequest } from "../../../kernel/http/request.ts";
 import { type Route, route } from "../../../kernel/http/route.ts";
 import type { Queries } from "../../../kernel/store/store.ts";
 import { isLike } from "../domain/name-pattern.ts";
-import { findServerEvenDeleted, listServers, type ServerFilter, type ServerHead } from "../store/server-lists.ts";
+import {
+  findServerEvenDeleted,
+  listServerStamps,
+  listServers,
+  type ServerFilter,
+  type ServerPage,
+  type ServerStamp,
+} from "../store/server-lists.ts";
 import type { ServerRow } from "../store/tables.ts";
 import type { FaceDependencies } from "./dependencies.ts";
-import { SERVER_VIEW_RULES, serverView } from "./server-facts.ts";
+import { type Asking, SERVER_VIEW_RULES, serverView } from "./server-facts.ts";
 import { listingOf, type ServerQuery, serverQuery } from "./server-filters.ts";
 import { mayKnow, serverOf, targetOf } from "./server-lookup.ts";
 import { ServerPages } from "./server-pages.ts";
@@ -16,7 +23,7 @@ import { ServerPages } from "./server-pages.ts";
 export function serverReads(deps: FaceDependencies): Route[] {
   const q = deps.kernel.store.read;
   const pages = new ServerPages();
-  const list = (kind: "index" | "detail") =>
+  const list = (kind: "index" | "detail", read: ReadRows) =>
     route({
       name: kind === "index" ? "servers.list" : "servers.detail",
       method: "GET",
@@ -32,14 +39,20 @@ export function serverReads(deps: FaceDependencies): Route[] {
       async handler(request) {
         request.authorize(`os_compute_api:servers:${kind}`, { project_id: request.context.projectId });
         const { limit } = pageOf(request, deps.settings.maxLimit);
-        const heads = await readPage(q, deps, request, kind, limit);
-        const rows = kind === "index" ? pages.summaries(request, heads) : await pages.details(q, deps, request, heads);
-        return { raw: renderedPage(request, "servers", rows, { limit, marker: heads.at(-1)?.id }) };
+        const { filter, page } = await wantedPage(q, deps, request, kind, limit);
+        const { last, rows } = await read(request, filter, page);
+        return { raw: renderedPage(request, "servers", rows, { limit, marker: last?.id }) };
       },
     });
   return [
-    list("index"),
-    list("detail"),
+    list("index", async (request, filter, page) => {
+      const stamps = await listServerStamps(q, filter, page);
+      return { last: stamps.at(-1), rows: await pages.summaries(q, request, stamps) };
+    }),
+    list("detail", async (request, filter, page) => {
+      const heads = await listServers(q, filter, page);
+      return { last: heads.at(-1), rows: await pages.details(q, deps, request, heads) };
+    }),
     route({
       name: "servers.show",
       method: "GET",
@@ -54,17 +67,24 @@ export function serverReads(deps: FaceDependencies): Route[] {
   ];
 }
 
-async function readPage(
+/** Reads one page of servers, in JSON. */
+type ReadRows = (
+  request: Asking,
+  filter: ServerFilter,
+  page: ServerPage,
+) => Promise<{ last: ServerStamp | undefined; rows: Buffer[] }>;
+
+async function wantedPage(
   q: Queries,
   deps: FaceDependencies,
   request: ApiRequest<unknown, ServerQuery>,
   kind: "index" | "detail",
   limit: number,
-): Promise<ServerHead[]> {
+): Promise<{ filter: ServerFilter; page: ServerPage }> {
   const { filter, sort, addressLike } = listingOf(request, kind);
   const marker = await markerOf(q, request, request.query.marker);
   const ids = addressLike === undefined ? undefined : await withAddress(q, deps, filter, addressLike);
-  return await listServers(q, { ...filter, ids }, { limit, marker, sort });
+  return { filter: { ...filter, ids }, page: { limit, marker, sort } };
 }
 
 async function markerOf(

@@ -1,3 +1,5 @@
+import type { ExpressionBuilder, Kysely } from "kysely";
+import { prepared, preparedPer } from "../../../kernel/store/prepared.ts";
 import type { Queries, Tx } from "../../../kernel/store/store.ts";
 import type { ComputeTables, FlavorRow, FlavorSnapshot } from "./tables.ts";
 
@@ -25,53 +27,84 @@ export const FLAVOR_SORT_KEYS = {
 } as const;
 export type FlavorSortKey = keyof typeof FLAVOR_SORT_KEYS;
 
+export interface FlavorPage {
+  readonly limit: number;
+  readonly marker: FlavorRow | undefined;
+  readonly sortKey: FlavorSortKey;
+  readonly descending: boolean;
+}
+
+/** What a list differs in besides values. `usable`: by the project; `flagged`: by `is_public`; neither: all. */
+type ListPart = FlavorSortKey | "descending" | "usable" | "flagged" | "after";
+
+interface ListValues {
+  readonly limit: number;
+  readonly ram: number;
+  readonly disk: number;
+  readonly project: string;
+  readonly flag: number;
+  readonly after_value: string | number;
+  readonly after_number: number;
+}
+
+type Db = Kysely<ComputeTables>;
+
+const page = preparedPer((parts: readonly ListPart[]) =>
+  prepared((db: Db, p: ListValues) => {
+    const [sortKey] = parts as [FlavorSortKey];
+    const column = FLAVOR_SORT_KEYS[sortKey];
+    const direction = parts.includes("descending") ? "desc" : "asc";
+    const beyond = parts.includes("descending") ? "<" : ">";
+    let query = db
+      .selectFrom("flavors")
+      .selectAll()
+      .where("ram_mib", ">=", p.ram)
+      .where("disk_gib", ">=", p.disk)
+      .orderBy(column, direction)
+      .orderBy("number", direction)
+      .limit(p.limit);
+    if (parts.includes("usable")) query = query.where((eb) => eb.or([eb("is_public", "=", 1), isGranted(eb, p)]));
+    if (parts.includes("flagged")) query = query.where("is_public", "=", p.flag);
+    if (!parts.includes("after")) return query;
+    return query.where((eb) =>
+      eb.or([
+        eb(column, beyond, p.after_value),
+        eb.and([eb(column, "=", p.after_value), eb("number", beyond, p.after_number)]),
+      ]),
+    );
+  }),
+);
+
+function isGranted(eb: ExpressionBuilder<ComputeTables, "flavors">, p: Pick<ListValues, "project">) {
+  return eb("id", "in", eb.selectFrom("flavor_access").select("flavor_id").where("project_id", "=", p.project));
+}
+
 /** The flavors of a project; a page begins after `marker`. */
 export async function listFlavors(
   q: Queries,
   filter: FlavorFilter,
-  page: { limit: number; marker: FlavorRow | undefined; sortKey: FlavorSortKey; descending: boolean },
+  { limit, marker, sortKey, descending }: FlavorPage,
 ): Promise<FlavorRow[]> {
-  const column = FLAVOR_SORT_KEYS[page.sortKey];
-  const direction = page.descending ? "desc" : "asc";
-  let query = q
-    .tables<ComputeTables>()
-    .selectFrom("flavors")
-    .selectAll()
-    .where("ram_mib", ">=", filter.minRamMiB)
-    .where("disk_gib", ">=", filter.minDiskGiB)
-    .orderBy(column, direction)
-    .orderBy("number", direction)
-    .limit(page.limit);
-  if (filter.isPublic === undefined) {
-    query = query.where((eb) =>
-      eb.or([
-        eb("is_public", "=", 1),
-        eb(
-          "id",
-          "in",
-          eb
-            .selectFrom("flavor_access")
-            .select("flavor_id")
-            .where("project_id", "=", filter.projectId ?? ""),
-        ),
-      ]),
-    );
-  } else if (filter.isPublic !== null) query = query.where("is_public", "=", filter.isPublic ? 1 : 0);
-  const { marker } = page;
-  if (marker) {
-    const beyond = page.descending ? "<" : ">";
-    query = query.where((eb) =>
-      eb.or([
-        eb(column, beyond, marker[column]),
-        eb.and([eb(column, "=", marker[column]), eb("number", beyond, marker.number)]),
-      ]),
-    );
-  }
-  return await query.execute();
+  const parts: ListPart[] = [sortKey];
+  if (descending) parts.push("descending");
+  if (filter.isPublic === undefined) parts.push("usable");
+  else if (filter.isPublic !== null) parts.push("flagged");
+  if (marker) parts.push("after");
+  return await page(parts).all(q, {
+    limit,
+    ram: filter.minRamMiB,
+    disk: filter.minDiskGiB,
+    project: filter.projectId ?? "",
+    flag: filter.isPublic ? 1 : 0,
+    after_value: marker?.[FLAVOR_SORT_KEYS[sortKey]] ?? "",
+    after_number: marker?.number ?? 0,
+  });
 }
 
+const flavorById = prepared((db: Db, p: { id: string }) => db.selectFrom("flavors").selectAll().where("id", "=", p.id));
+
 export async function findFlavor(q: Queries, id: string): Promise<FlavorRow | undefined> {
-  return await q.tables<ComputeTables>().selectFrom("flavors").selectAll().where("id", "=", id).executeTakeFirst();
+  return await flavorById.first(q, { id });
 }
 
 /** True when a server of the project may be of this flavor. */

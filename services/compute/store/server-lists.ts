@@ -89,30 +89,46 @@ export interface ServerPage {
 /** The row behind which a page begins. */
 export type Marker = Pick<ServerRow, SortColumn>;
 
-const HEAD = ["id", "name", "project_id", "user_id", "host", "task_state", "revision"] as const;
+/** What lists read of servers. Reading whole rows would be the larger part of a list's cost. */
+const READ = {
+  stamp: ["id", "revision"],
+  head: ["id", "revision", "project_id", "user_id", "host", "task_state"],
+} as const;
+type ReadKind = keyof typeof READ;
 
-/** What tells whether a server's representation is still current; reading the whole row is the larger part of a list. */
-export type ServerHead = Pick<ServerRow, (typeof HEAD)[number]>;
+/** Tells whether what was made of a row is still current. */
+export type ServerStamp = Pick<ServerRow, (typeof READ.stamp)[number]>;
+/** As a stamp, with what leads to the facts of other tables. */
+export type ServerHead = Pick<ServerRow, (typeof READ.head)[number]>;
 
 type Db = Kysely<ComputeTables>;
 type Builder = ExpressionBuilder<ComputeTables, "servers">;
 
 /** One page of servers; newest first unless sorted otherwise. */
 export async function listServers(q: Queries, filter: ServerFilter, page: ServerPage): Promise<ServerHead[]> {
+  return (await readPage(q, "head", filter, page)) as ServerHead[];
+}
+
+/** As `listServers`, with less of each. */
+export async function listServerStamps(q: Queries, filter: ServerFilter, page: ServerPage): Promise<ServerStamp[]> {
+  return await readPage(q, "stamp", filter, page);
+}
+
+async function readPage(q: Queries, read: ReadKind, filter: ServerFilter, page: ServerPage): Promise<ServerStamp[]> {
   if (page.limit === 0 || filter.states?.length === 0 || filter.ids?.length === 0) return [];
-  if (!isPlain(filter, page)) return await pageQuery(q.tables<ComputeTables>(), filter, page).execute();
+  if (!isPlain(filter, page)) return await pageQuery(q.tables<ComputeTables>(), read, filter, page).execute();
   const { equals } = filter;
   const columns = PLAIN.filter((column) => equals[column] !== undefined);
   const { created_at = 0, id = "" } = page.marker ?? {};
-  const parts: PlainPart[] = page.marker ? [...columns, "after"] : columns;
+  const parts: PlainPart[] = page.marker ? [read, ...columns, "after"] : [read, ...columns];
   return await plainPage(parts).all(q, { ...equals, limit: page.limit, after_time: created_at, after_id: id });
 }
 
-function pageQuery(db: Db, filter: ServerFilter, { limit, marker, sort }: ServerPage) {
+function pageQuery(db: Db, read: ReadKind, filter: ServerFilter, { limit, marker, sort }: ServerPage) {
   const order = orderOf(sort);
   let query = db
     .selectFrom("servers")
-    .select(HEAD)
+    .select(READ[read])
     .where((eb) => eb.and(conditions(eb, filter)))
     .limit(limit);
   for (const { column, descending } of order) query = query.orderBy(sortable(column), descending ? "desc" : "asc");
@@ -120,7 +136,7 @@ function pageQuery(db: Db, filter: ServerFilter, { limit, marker, sort }: Server
 }
 
 const PLAIN = ["project_id", "host"] as const;
-type PlainPart = (typeof PLAIN)[number] | "after";
+type PlainPart = ReadKind | (typeof PLAIN)[number] | "after";
 
 /** The lists that clients poll: those of a project, of a host, or all, newest first. */
 function isPlain({ equals, deleted, ...others }: ServerFilter, page: ServerPage): boolean {
@@ -134,7 +150,8 @@ const plainPage = preparedPer((parts: readonly PlainPart[]) =>
     const columns = PLAIN.filter((column) => parts.includes(column));
     const equals = Object.fromEntries(columns.map((column) => [column, p[column]]));
     const marker = parts.includes("after") ? ({ created_at: p.after_time, id: p.after_id } as Marker) : undefined;
-    return pageQuery(db, { equals, deleted: "no" }, { limit: p.limit, marker, sort: [] });
+    const read = parts.includes("head") ? "head" : "stamp";
+    return pageQuery(db, read, { equals, deleted: "no" }, { limit: p.limit, marker, sort: [] });
   }),
 );
 

@@ -1,3 +1,6 @@
+import type { Kysely } from "kysely";
+import { isAmong } from "../../../kernel/store/is-among.ts";
+import { prepared } from "../../../kernel/store/prepared.ts";
 import type { Queries } from "../../../kernel/store/store.ts";
 import type { IdentityTables, ProjectRow } from "./tables.ts";
 
@@ -65,16 +68,18 @@ export async function descendantsOf(queries: Queries, ids: readonly string[]): P
   return found;
 }
 
+const tagsOfProjects = prepared((db: Kysely<IdentityTables>, p: { projectIds: string }, dialect) =>
+  db
+    .selectFrom("identity_project_tags")
+    .selectAll()
+    .where(isAmong(dialect, "project_id", p.projectIds))
+    .orderBy("name"),
+);
+
 /** Tags in order of their names, by project id. */
 export async function tagsOf(queries: Queries, projectIds: readonly string[]): Promise<Map<string, string[]>> {
   if (projectIds.length === 0) return new Map();
-  const rows = await queries
-    .tables<IdentityTables>()
-    .selectFrom("identity_project_tags")
-    .selectAll()
-    .where("project_id", "in", projectIds)
-    .orderBy("name")
-    .execute();
+  const rows = await tagsOfProjects.all(queries, { projectIds: JSON.stringify(projectIds) });
   const tags = new Map<string, string[]>();
   for (const { project_id, name } of rows) {
     const list = tags.get(project_id);
