@@ -123,10 +123,10 @@ async function startOn(store: Store, loggers: Loggers, settings: ServerSettings)
   });
   const compute = createComputeService(deps, fleet.commands);
   const processLogs = new ProcessLogLevels(hostname(), { store, clock: systemClock, ids: systemIds, loggers });
-  const blockStorage = createBlockStorageService(
-    volumeDeps,
-    logControl(fleet, processLogs, systemIds, volumeDeps.settings.askTimeoutMs),
-  );
+  const blockStorage = createBlockStorageService(volumeDeps, {
+    logs: logControl(fleet, processLogs, systemIds, volumeDeps.settings.askTimeoutMs),
+    delivery: fleet.delivery,
+  });
   const manifests: readonly ServiceManifest[] = [identity, image, network, compute, blockStorage].map(
     ({ manifest }) => manifest,
   );

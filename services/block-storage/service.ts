@@ -1,7 +1,7 @@
 import type { ServiceManifest } from "../../kernel/service/manifest.ts";
 import type { BlockStorageDependencies } from "./dependencies.ts";
 import { blockStorageFaces } from "./http/block-storage-face.ts";
-import type { LogControl } from "./log-control.ts";
+import type { FaceDependencies } from "./http/dependencies.ts";
 import { blockStorageOperations, listOperations } from "./operations/block-storage-operations.ts";
 import { blockStoragePolicies } from "./policies.ts";
 import type { BlockStoragePublic } from "./public.ts";
@@ -14,14 +14,17 @@ export interface BlockStorageService {
 }
 
 /** The block storage service. Its listener (`blockStorageListener`) is made apart: the fleet needs it first. */
-export function createBlockStorageService(deps: BlockStorageDependencies, logs: LogControl): BlockStorageService {
+export function createBlockStorageService(
+  deps: BlockStorageDependencies,
+  agents: Pick<FaceDependencies, "logs" | "delivery">,
+): BlockStorageService {
   const operations = blockStorageOperations(deps);
   return {
     manifest: {
       name: "block-storage",
       policies: blockStoragePolicies,
       migrations: blockStorageMigrations,
-      faces: blockStorageFaces({ ...deps, operations, logs }),
+      faces: blockStorageFaces({ ...deps, ...agents, operations }),
       operations: listOperations(operations),
       reconcilers: [],
     },

@@ -1,3 +1,4 @@
+import type { CommandDelivery } from "../../../kernel/fleet/command-delivery.ts";
 import type { BlockStorageDependencies } from "../dependencies.ts";
 import type { LogControl } from "../log-control.ts";
 import type { BlockStorageOperations } from "../operations/block-storage-operations.ts";
@@ -6,4 +7,6 @@ import type { BlockStorageOperations } from "../operations/block-storage-operati
 export interface FaceDependencies extends BlockStorageDependencies {
   readonly operations: BlockStorageOperations;
   readonly logs: LogControl;
+  /** Gives what a dead member of a cluster had taken to the others. */
+  readonly delivery: Pick<CommandDelivery, "releaseTaken">;
 }

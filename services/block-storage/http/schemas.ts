@@ -14,3 +14,16 @@ export const TextOrNull = Type.Union([Type.String({ maxLength: 255 }), Type.Null
 export const Reason = Type.String({ minLength: 1, maxLength: 255, pattern: "\\S" });
 
 export const Binary = Type.String({ minLength: 1, maxLength: 255 });
+
+/** What a resource is called; blanks at the ends do not count. */
+export const ResourceName = Type.String({ minLength: 1, maxLength: 255, pattern: "\\S" });
+
+/** As in updates, where null stands for no change. */
+export const NameOrBlank = Type.Union([Type.String({ maxLength: 255 }), Type.Null()]);
+
+/** Keys and texts of a volume type. */
+export const ExtraSpecs = Type.Record(
+  Type.String({ pattern: "^[a-zA-Z0-9\\-_:. ]{1,255}$" }),
+  Type.String({ maxLength: 255 }),
+  { additionalProperties: false },
+);

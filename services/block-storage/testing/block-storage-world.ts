@@ -1,6 +1,7 @@
 import type { BackendFacts } from "../../../agent/protocol/block-storage.ts";
 import { ManualClock } from "../../../kernel/clock/manual-clock.ts";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
+import { CommandDelivery } from "../../../kernel/fleet/command-delivery.ts";
 import { announceService } from "../../../kernel/fleet/services.ts";
 import { defaultFleetSettings } from "../../../kernel/fleet/settings.ts";
 import { type FleetTables, fleetMigrations, type ServiceRow } from "../../../kernel/fleet/tables.ts";
@@ -113,7 +114,12 @@ export async function blockStorageWorld(
     },
   };
   const logs = new SeveralLoggers();
-  const deps: FaceDependencies = { ...base, operations: blockStorageOperations(base), logs };
+  const deps: FaceDependencies = {
+    ...base,
+    operations: blockStorageOperations(base),
+    logs,
+    delivery: new CommandDelivery(store, clock),
+  };
   const http = createHttpServer({
     faces: blockStorageFaces(deps),
     loggers,

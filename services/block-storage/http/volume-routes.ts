@@ -1,0 +1,18 @@
+import type { Route } from "../../../kernel/http/route.ts";
+import type { FaceDependencies } from "./dependencies.ts";
+import { limitRoutes } from "./limits.ts";
+import { quotaSetRoutes } from "./quota-sets.ts";
+import { typeAccessRoutes } from "./type-access.ts";
+import { typeExtraSpecRoutes } from "./type-extra-specs.ts";
+import { typeRoutes } from "./types.ts";
+
+/** Everything that users have: volumes with what belongs to them, types and quotas. */
+export function volumeRoutes(deps: FaceDependencies): Route[] {
+  return [
+    ...typeRoutes(deps),
+    ...typeExtraSpecRoutes(deps),
+    ...typeAccessRoutes(deps),
+    ...quotaSetRoutes(deps),
+    ...limitRoutes(deps),
+  ];
+}
