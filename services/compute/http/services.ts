@@ -13,6 +13,7 @@ import { type Route, route } from "../../../kernel/http/route.ts";
 import { BodyBoolean, isTrue } from "../../../kernel/http/schemas.ts";
 import { isUuidLike } from "../../../kernel/ids/ids.ts";
 import type { Queries } from "../../../kernel/store/store.ts";
+import { freeAddresses, serversLeftOn } from "../operations/free-addresses.ts";
 import { removeHost, zonesOfHosts } from "../store/host-removal.ts";
 import type { FaceDependencies } from "./dependencies.ts";
 import { mayComeBack, mustBeCompute } from "./service-rules.ts";
@@ -79,7 +80,11 @@ export function serviceRoutes(deps: FaceDependencies): Route[] {
         request.authorize(`${RULE}:delete`);
         await store.tx(async (t) => {
           const row = await serviceOf(t, request);
-          if (row.binary_name === COMPUTE) mustBeRemovable(await removeHost(t, row.host), row.host);
+          if (row.binary_name === COMPUTE) {
+            const left = await serversLeftOn(t, row.host);
+            mustBeRemovable(await removeHost(t, row.host), row.host);
+            for (const id of left) await freeAddresses(t, deps.network, id);
+          }
           await deleteService(t, row.uuid);
         });
         return undefined;

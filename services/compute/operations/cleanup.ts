@@ -14,6 +14,7 @@ import { completeEvacuations } from "../store/migration-records.ts";
 import { getServer, lockServer, transition } from "../store/servers.ts";
 import type { ComputeTables, ServerRow } from "../store/tables.ts";
 import { isSilent } from "./call-errors.ts";
+import { freeAddresses } from "./free-addresses.ts";
 import { judgeMigration } from "./judge-migration.ts";
 import { startSyncPower } from "./sync-power.ts";
 import { isVouchedDead } from "./vouched-dead.ts";
@@ -106,6 +107,7 @@ export function cleanupOperation(deps: ComputeDependencies): Operation<CleanupIn
       when: ({ out }) => out.look.needed && out.adopt !== true,
       tx: async (t, { input }) => {
         await release(t, input.serverId, input.host);
+        await freeAddresses(t, deps.network, input.serverId);
         await completeEvacuations(t, clock, input.serverId, input.host);
       },
     })

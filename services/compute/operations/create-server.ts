@@ -10,6 +10,7 @@ import { selectHost } from "../scheduler/select-host.ts";
 import { endAction } from "../store/instance-actions.ts";
 import { flavorOf, getServer, storedFault, transition } from "../store/servers.ts";
 import { type CleanupInput, startCleanup } from "./cleanup.ts";
+import { freeAddresses } from "./free-addresses.ts";
 import { excludedHosts, retryElsewhere } from "./retry-elsewhere.ts";
 
 export interface CreateServerInput {
@@ -130,7 +131,7 @@ export function createServerOperation(
         to: { vm: "error", task: null, set: { fault: storedFault(clock, fault) } },
         action: "create",
       });
-      await deps.network.releasePorts(t, input.serverId);
+      await freeAddresses(t, deps.network, input.serverId);
       await endAction(t, clock, op.requestId, "error");
     });
 }

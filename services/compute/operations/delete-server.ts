@@ -8,6 +8,7 @@ import { endAction } from "../store/instance-actions.ts";
 import { endOpenMigrations } from "../store/migration-records.ts";
 import { getServer, transition } from "../store/servers.ts";
 import { type CleanupInput, startCleanup } from "./cleanup.ts";
+import { freeAddresses } from "./free-addresses.ts";
 import { removeIfReachable } from "./guest-calls.ts";
 
 export interface DeleteServerInput {
@@ -66,7 +67,6 @@ export function deleteServerOperation(
     })
     .step("finish", {
       tx: async (t, { input, out, operation: op }) => {
-        await deps.network.releasePorts(t, input.serverId);
         await endOpenMigrations(t, clock, input.serverId, "confirmed", ["finished", "confirming"]);
         await endOpenMigrations(t, clock, input.serverId, "error");
         await transition(t, {
@@ -82,6 +82,7 @@ export function deleteServerOperation(
             await startCleanup(t, deps, cleanup, { serverId: input.serverId, host, mayAdopt: false });
           else await release(t, input.serverId, host);
         }
+        await freeAddresses(t, deps.network, input.serverId);
         await endAction(t, clock, op.requestId, "ok");
       },
     })

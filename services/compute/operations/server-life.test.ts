@@ -90,9 +90,30 @@ onBothStores("a server's life", (open) => {
     await world.toTheEnd(async () => (await world.operation(operation)).state === "done");
     assert.equal((await bench.server(id)).vm_state, "deleted");
     assert.deepEqual(await bench.allocated(id), ["a"]);
+    const ports = await world.harness.deps.network.portsOf(world.tools.store.read, id);
+    assert.equal(ports.length, 1, "its address is kept while its guest may still use it");
     world.agents.heal("a");
     await world.toTheEnd();
     await expectCleanSlate(world, { serverId: id, host: "a", vm: "deleted" });
+    await bench.close();
+  });
+
+  test("the addresses of a build that failed are kept until no host can have the guest", async () => {
+    const bench = await Bench.open(open);
+    const { world, operations } = bench;
+    const id = await world.given.newServer();
+    const hang = world.sim.faults.add({ verb: "compute.ensure", fault: { type: "loseReply" }, times: 100 });
+    const operation = await world.given.start(operations.create, await world.given.create(id, { host: "b" }));
+    await world.workUntil(() => hang.hits > 0);
+    world.agents.partition("b");
+    await world.toTheEnd(async () => (await world.operation(operation)).state === "undone");
+    const ports = () => world.harness.deps.network.portsOf(world.tools.store.read, id);
+    assert.equal((await bench.server(id)).vm_state, "error");
+    assert.equal((await ports()).length, 1);
+    world.agents.heal("b");
+    await world.toTheEnd();
+    assert.deepEqual(await ports(), []);
+    await expectCleanSlate(world, { serverId: id, host: null, vm: "error" });
     await bench.close();
   });
 });
