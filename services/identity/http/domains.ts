@@ -4,31 +4,15 @@ import type { ApiRequest } from "../../../kernel/http/request.ts";
 import { type Route, route } from "../../../kernel/http/route.ts";
 import type { IdentityContext } from "../context.ts";
 import { createProject, deleteProject, updateProject } from "../store/project-writes.ts";
-import { findDomain, tagsOf } from "../store/projects.ts";
+import { findDomain } from "../store/projects.ts";
 import type { ProjectRow } from "../store/tables.ts";
-import { Options, ShortName, Tags, Text } from "./fields.ts";
+import { ShortName } from "./fields.ts";
 import { conditions, type Filters } from "./list-query.ts";
-import {
-  authorizeOn,
-  checkMutable,
-  checkSameId,
-  demand,
-  extrasOf,
-  ListQuery,
-  listTable,
-  mergedExtra,
-  mergedOptions,
-  ownDomainOnly,
-} from "./members.ts";
+import { authorizeOn, checkMutable, checkSameId, demand, ListQuery, listTable, ownDomainOnly } from "./members.ts";
+import { changedFields, newFields, sharedAttributes, withTags } from "./project-fields.ts";
 import { domainView } from "./views.ts";
 
-const attributes = {
-  description: Type.Optional(Text),
-  enabled: Type.Optional(Type.Boolean()),
-  tags: Type.Optional(Tags),
-  options: Type.Optional(Options),
-};
-const KNOWN = ["name", "explicit_domain_id", ...Object.keys(attributes)];
+const KNOWN = ["name", "explicit_domain_id", ...Object.keys(sharedAttributes)];
 
 const filters: Filters = {
   name: { kind: "name", column: "name_key" },
@@ -43,13 +27,8 @@ export function domainRoutes(identity: IdentityContext): Route[] {
     return authorizeOn(request, rule, { kind: "domain", row: await findDomain(store.read, id), id });
   };
 
-  const views = async (request: ApiRequest, rows: readonly ProjectRow[]) => {
-    const tags = await tagsOf(
-      store.read,
-      rows.map((row) => row.id),
-    );
-    return rows.map((row) => domainView(request, row, tags.get(row.id) ?? []));
-  };
+  const views = (request: ApiRequest, rows: readonly ProjectRow[]) =>
+    withTags(store.read, rows, (row, tags) => domainView(request, row, tags));
 
   return [
     route({
@@ -82,7 +61,7 @@ export function domainRoutes(identity: IdentityContext): Route[] {
         domain: Type.Object({
           name: ShortName,
           explicit_domain_id: Type.Optional(Type.String({ pattern: "^[0-9a-fA-F]{32}$" })),
-          ...attributes,
+          ...sharedAttributes,
         }),
       }),
       async handler(request) {
@@ -91,14 +70,9 @@ export function domainRoutes(identity: IdentityContext): Route[] {
         const row = await identity.change((t) =>
           createProject(t, {
             id: domain.explicit_domain_id ?? ids.hex(),
-            name: domain.name,
             domainId: null,
             parentId: null,
-            description: domain.description ?? "",
-            enabled: domain.enabled ?? true,
-            tags: domain.tags ?? [],
-            options: mergedOptions("{}", domain.options),
-            extra: JSON.stringify(extrasOf(domain, KNOWN)),
+            ...newFields(domain, KNOWN),
           }),
         );
         return { body: { domain: domainView(request, row, (domain.tags ?? []).toSorted()) } };
@@ -119,22 +93,13 @@ export function domainRoutes(identity: IdentityContext): Route[] {
       method: "PATCH",
       path: "/domains/:id",
       policy: "identity:update_domain",
-      body: Type.Object({ domain: Type.Object({ name: Type.Optional(ShortName), ...attributes }) }),
+      body: Type.Object({ domain: Type.Object({ name: Type.Optional(ShortName), ...sharedAttributes }) }),
       async handler(request) {
         const row = await authorized(request, "identity:update_domain");
         const { domain } = request.body;
         checkSameId(domain, row.id);
         checkMutable("domain", row, domain);
-        await identity.revoke((t, revoked) =>
-          updateProject(t, revoked, row, {
-            ...(domain.name === undefined ? {} : { name: domain.name }),
-            ...(domain.description === undefined ? {} : { description: domain.description ?? "" }),
-            ...(domain.enabled === undefined ? {} : { enabled: domain.enabled }),
-            ...(domain.tags === undefined ? {} : { tags: domain.tags }),
-            options: mergedOptions(row.options, domain.options),
-            extra: mergedExtra(row.extra, extrasOf(domain, KNOWN)),
-          }),
-        );
+        await identity.revoke((t, revoked) => updateProject(t, revoked, row, changedFields(row, domain, KNOWN)));
         const updated = demand(await findDomain(store.read, row.id), "domain", row.id);
         const [view] = await views(request, [updated]);
         return { body: { domain: view } };

@@ -6,34 +6,29 @@ import type { Queries } from "../../../kernel/store/store.ts";
 import type { IdentityContext } from "../context.ts";
 import { invalid, refused } from "../errors.ts";
 import { createProject, deleteProject, updateProject } from "../store/project-writes.ts";
-import { findProject, tagsOf } from "../store/projects.ts";
+import { findProject } from "../store/projects.ts";
 import type { ProjectRow } from "../store/tables.ts";
-import { OptionalId, Options, ShortName, Tags, Text } from "./fields.ts";
+import { OptionalId, ShortName } from "./fields.ts";
 import { conditions, type Filters, queryFlag, queryText } from "./list-query.ts";
 import {
   authorizeOn,
   checkMutable,
   checkSameId,
   demand,
-  extrasOf,
   ListQuery,
   listedDomain,
   listTable,
-  mergedExtra,
-  mergedOptions,
   ownDomainOnly,
 } from "./members.ts";
 import { projectFamily } from "./project-family.ts";
+import { changedFields, newFields, sharedAttributes, withTags } from "./project-fields.ts";
 import { projectView } from "./views.ts";
 
 const attributes = {
   domain_id: Type.Optional(OptionalId),
   parent_id: Type.Optional(OptionalId),
-  description: Type.Optional(Text),
-  enabled: Type.Optional(Type.Boolean()),
   is_domain: Type.Optional(Type.Boolean()),
-  tags: Type.Optional(Tags),
-  options: Type.Optional(Options),
+  ...sharedAttributes,
 };
 const KNOWN = ["name", ...Object.keys(attributes)];
 
@@ -87,14 +82,9 @@ export function projectRoutes(identity: IdentityContext): Route[] {
         const row = await identity.change((t) =>
           createProject(t, {
             id: ids.hex(),
-            name: project.name,
             domainId,
             parentId: project.parent_id ?? domainId,
-            description: project.description ?? "",
-            enabled: project.enabled ?? true,
-            tags: project.tags ?? [],
-            options: mergedOptions("{}", project.options),
-            extra: JSON.stringify(extrasOf(project, KNOWN)),
+            ...newFields(project, KNOWN),
           }),
         );
         return { body: { project: projectView(request, row, (project.tags ?? []).toSorted()) } };
@@ -107,9 +97,8 @@ export function projectRoutes(identity: IdentityContext): Route[] {
       policy: "identity:get_project",
       async handler(request) {
         const row = await authorizedProject(request, "identity:get_project", store.read);
-        const tags = await tagsOf(store.read, [row.id]);
-        const family = await projectFamily(request, store.read, row);
-        return { body: { project: { ...projectView(request, row, tags.get(row.id) ?? []), ...family } } };
+        const [view] = await projectViews(request, store.read, [row]);
+        return { body: { project: { ...view, ...(await projectFamily(request, store.read, row)) } } };
       },
     }),
     route({
@@ -132,19 +121,10 @@ export function projectRoutes(identity: IdentityContext): Route[] {
         if (project.is_domain !== undefined && project.is_domain !== (row.is_domain === 1)) {
           throw invalid("Cannot turn a project into a domain or back.");
         }
-        await identity.revoke((t, revoked) =>
-          updateProject(t, revoked, row, {
-            ...(project.name === undefined ? {} : { name: project.name }),
-            ...(project.description === undefined ? {} : { description: project.description ?? "" }),
-            ...(project.enabled === undefined ? {} : { enabled: project.enabled }),
-            ...(project.tags === undefined ? {} : { tags: project.tags }),
-            options: mergedOptions(row.options, project.options),
-            extra: mergedExtra(row.extra, extrasOf(project, KNOWN)),
-          }),
-        );
+        await identity.revoke((t, revoked) => updateProject(t, revoked, row, changedFields(row, project, KNOWN)));
         const updated = demand(await findProject(store.read, row.id), "project", row.id);
-        const tags = await tagsOf(store.read, [row.id]);
-        return { body: { project: projectView(request, updated, tags.get(row.id) ?? []) } };
+        const [view] = await projectViews(request, store.read, [updated]);
+        return { body: { project: view } };
       },
     }),
     route({
@@ -170,11 +150,7 @@ export async function authorizedProject(request: ApiRequest, rule: string, queri
 }
 
 export async function projectViews(request: ApiRequest, queries: Queries, rows: readonly ProjectRow[]) {
-  const tags = await tagsOf(
-    queries,
-    rows.map((row) => row.id),
-  );
-  return rows.map((row) => projectView(request, row, tags.get(row.id) ?? []));
+  return await withTags(queries, rows, (row, tags) => projectView(request, row, tags));
 }
 
 /** `tags` (all of them), `tags-any`, and their opposites `not-tags`, `not-tags-any`. */

@@ -15,12 +15,21 @@ import { jsonObject } from "./members.ts";
 
 type Linker = Pick<ApiRequest, "urls">;
 
+/** What every kind has: what clients stored besides, the id and the way to itself. */
+function resource<Fields extends object>(
+  request: Linker,
+  collection: string,
+  row: { readonly id: string; readonly extra: string },
+  fields: Fields,
+) {
+  const self = links(request, `/${collection}/${encodeURIComponent(row.id)}`);
+  return { ...jsonObject(row.extra), id: row.id, ...fields, ...self };
+}
+
 const links = (request: Linker, path: string) => ({ links: { self: request.urls.self(path) } });
 
 export function projectView(request: Linker, row: ProjectRow, tags: readonly string[]) {
-  return {
-    ...jsonObject(row.extra),
-    id: row.id,
+  return resource(request, "projects", row, {
     name: row.name,
     domain_id: row.domain_id,
     parent_id: row.parent_id,
@@ -29,76 +38,58 @@ export function projectView(request: Linker, row: ProjectRow, tags: readonly str
     is_domain: row.is_domain === 1,
     tags,
     options: jsonObject(row.options),
-    ...links(request, `/projects/${row.id}`),
-  };
+  });
 }
 
 export function domainView(request: Linker, row: ProjectRow, tags: readonly string[]) {
-  return {
-    ...jsonObject(row.extra),
-    id: row.id,
+  return resource(request, "domains", row, {
     name: row.name,
     description: row.description,
     enabled: row.enabled === 1,
     tags,
     options: jsonObject(row.options),
-    ...links(request, `/domains/${row.id}`),
-  };
+  });
 }
 
 export function userView(request: Linker, row: UserRow) {
-  return {
-    ...jsonObject(row.extra),
-    id: row.id,
+  return resource(request, "users", row, {
     name: row.name,
     domain_id: row.domain_id,
     ...(row.default_project_id === null ? {} : { default_project_id: row.default_project_id }),
     enabled: row.enabled === 1,
     password_expires_at: optionalMicros(row.password_expires_at),
     options: jsonObject(row.options),
-    ...links(request, `/users/${row.id}`),
-  };
+  });
 }
 
 export function groupView(request: Linker, row: GroupRow) {
-  return {
-    ...jsonObject(row.extra),
-    id: row.id,
+  return resource(request, "groups", row, {
     name: row.name,
     domain_id: row.domain_id,
     description: row.description,
-    ...links(request, `/groups/${row.id}`),
-  };
+  });
 }
 
 export function roleView(request: Linker, row: RoleRow) {
-  return {
-    ...jsonObject(row.extra),
-    id: row.id,
+  return resource(request, "roles", row, {
     name: row.name,
     domain_id: row.domain_id,
     description: row.description,
     options: jsonObject(row.options),
-    ...links(request, `/roles/${row.id}`),
-  };
+  });
 }
 
 export function serviceView(request: Linker, row: ServiceRow) {
-  return {
-    ...jsonObject(row.extra),
-    id: row.id,
+  return resource(request, "services", row, {
     type: row.type,
     name: row.name ?? "",
     ...(row.description === null ? {} : { description: row.description }),
     enabled: row.enabled === 1,
-    ...links(request, `/services/${row.id}`),
-  };
+  });
 }
 
 export function endpointView(request: Linker, row: EndpointRow) {
-  return {
-    ...jsonObject(row.extra),
-    id: row.id,
+  return resource(request, "endpoints", row, {
     service_id: row.service_id,
     interface: row.interface,
     url: row.url,
@@ -106,18 +97,14 @@ export function endpointView(request: Linker, row: EndpointRow) {
     region_id: row.region_id,
     enabled: row.enabled === 1,
     ...(row.name === null ? {} : { name: row.name }),
-    ...links(request, `/endpoints/${row.id}`),
-  };
+  });
 }
 
 export function regionView(request: Linker, row: RegionRow) {
-  return {
-    ...jsonObject(row.extra),
-    id: row.id,
+  return resource(request, "regions", row, {
     description: row.description,
     parent_region_id: row.parent_region_id,
-    ...links(request, `/regions/${encodeURIComponent(row.id)}`),
-  };
+  });
 }
 
 /** The rules are absent when there are none, as clients take an empty list for "nothing is allowed". */
