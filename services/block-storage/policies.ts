@@ -1,4 +1,5 @@
 import type { RuleDefault } from "../../kernel/policy/policy.ts";
+import { VOLUME_ADMIN_RULES, VOLUME_MEMBER_RULES, VOLUME_READER_RULES } from "./volume-policies.ts";
 
 /** The defaults of OpenStack Block Storage. Everything is project-scoped: other tokens are refused whatever their roles. */
 
@@ -25,6 +26,9 @@ const RULES: readonly (readonly [rule: string, names: readonly string[]])[] = [
       "clusters:update",
     ],
   ],
+  [ADMIN, VOLUME_ADMIN_RULES],
+  [MEMBER, VOLUME_MEMBER_RULES],
+  [READER, VOLUME_READER_RULES],
 ];
 
 export const blockStoragePolicies: readonly RuleDefault[] = [

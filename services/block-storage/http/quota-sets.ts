@@ -1,23 +1,19 @@
 import { Type } from "typebox";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import { type Route, route } from "../../../kernel/http/route.ts";
-import { BodyBoolean, digits, isTrue, looseBoolean } from "../../../kernel/http/schemas.ts";
+import { looseBoolean } from "../../../kernel/http/schemas.ts";
 import { type Amounts, DEFAULT_CLASS, deleteQuotas, quotasOf, setQuotas, usageOf } from "../store/volume-quotas.ts";
 import type { FaceDependencies } from "./dependencies.ts";
 
 const RULE = "volume_extension:quotas";
 const PATH = "/os-quota-sets/:id";
 
-const UpdateBody = Type.Object({
-  quota_set: Type.Record(
-    Type.String({ pattern: "^[a-zA-Z0-9\\-_:. ]{1,255}$" }),
-    Type.Union([digits(-1, 0x7fff_ffff), BodyBoolean, Type.Null()]),
-    { additionalProperties: false },
-  ),
-});
+/** Which keys and values are limits is found out by `limitsOf`. */
+const UpdateBody = Type.Object({ quota_set: Type.Record(Type.String({ maxLength: 300 }), Type.Unknown()) });
 
 /** What clients send along that is no limit. */
 const NO_LIMITS = ["tenant_id", "skip_validation", "force"];
+const MOST = 0x7fff_ffff;
 
 /** `/os-quota-sets/{project}` */
 export function quotaSetRoutes(deps: FaceDependencies): Route[] {
@@ -66,8 +62,7 @@ export function quotaSetRoutes(deps: FaceDependencies): Route[] {
         const { quota_set: set } = request.body;
         const known = await quotasOf(q, id);
         const limits = limitsOf(set, known);
-        if (set.skip_validation !== undefined && !isTrue(set.skip_validation as boolean | string))
-          mustHoldUsage(limits, await usageOf(q, id));
+        if (looseBoolean(String(set.skip_validation ?? "true")) === false) mustHoldUsage(limits, await usageOf(q, id));
         await store.tx((t) => setQuotas(t, id, limits));
         return { body: { quota_set: await quotasOf(q, id) } };
       },
@@ -99,8 +94,9 @@ function limitsOf(set: Readonly<Record<string, unknown>>, known: Amounts): Amoun
   for (const [name, value] of Object.entries(set)) {
     if (NO_LIMITS.includes(name) || value === null) continue;
     if (known[name] === undefined) throw invalidQuota(`Bad key(s) in quota set: ${name}`);
-    const limit = Number(value);
-    if (typeof value === "boolean" || !Number.isInteger(limit)) throw invalidQuota(`Quota ${name} must be an integer.`);
+    const limit = typeof value === "string" && /^-?\d{1,10}$/.test(value) ? Number(value) : value;
+    if (typeof limit !== "number" || !Number.isInteger(limit) || limit < -1 || limit > MOST)
+      throw invalidQuota(`Quota limit for ${name} must be an integer from -1 to ${MOST}.`);
     limits[name] = limit;
   }
   return limits;
