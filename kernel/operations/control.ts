@@ -5,7 +5,7 @@ import type { Queries, Tx } from "../store/store.ts";
 import { CHANGED_CHANNEL, CONTROL_CHANNEL, DUE_CHANNEL } from "./channels.ts";
 import type { Json, Operation } from "./definition.ts";
 import { releaseSlots } from "./slots.ts";
-import { insertOperation } from "./statements.ts";
+import { insertOperation, liveOn } from "./statements.ts";
 import { FINAL_STATES, type OperationRow, type OperationTables } from "./tables.ts";
 
 export interface StartOptions<Input> {
@@ -192,14 +192,7 @@ export async function findOperation(q: Queries, operationId: string): Promise<Op
 
 /** Operations of a resource that have not ended, oldest first. */
 export async function liveOperations(q: Queries, resourceId: string): Promise<OperationRow[]> {
-  return await q
-    .tables<OperationTables>()
-    .selectFrom("operations")
-    .selectAll()
-    .where("resource_id", "=", resourceId)
-    .where("state", "not in", FINAL_STATES)
-    .orderBy("created_at")
-    .execute();
+  return await liveOn.all(q, { resourceId });
 }
 
 function pastPivot(operationId: string): CloudError {

@@ -1,6 +1,6 @@
 import type { Kysely } from "kysely";
 import { prepared, preparedPer } from "../store/prepared.ts";
-import type { OperationRow, OperationTables, SlotTable, StepRow } from "./tables.ts";
+import { FINAL_STATES, type OperationRow, type OperationTables, type SlotTable, type StepRow } from "./tables.ts";
 
 /** The statements that every operation goes through, compiled once. */
 
@@ -109,6 +109,15 @@ export const insertOperation = preparedPer((columns: readonly (keyof OperationRo
       .insertInto("operations")
       .values(Object.fromEntries(columns.map((column) => [column, p[column]])) as unknown as OperationRow),
   ),
+);
+
+export const liveOn = prepared((db: Db, p: { resourceId: string }) =>
+  db
+    .selectFrom("operations")
+    .selectAll()
+    .where("resource_id", "=", p.resourceId)
+    .where("state", "not in", FINAL_STATES)
+    .orderBy("created_at"),
 );
 
 interface Due {

@@ -143,6 +143,27 @@ onBothStores("servers", (open) => {
       assert.ok((await ids("host=nowhere&limit=5", "2.1", "member")).length > 0);
     });
 
+    it("shows each reader every change at once", async () => {
+      const { id } = await world.givenServer({ name: "before", host: "host-9" });
+      const seen = async (who: "admin" | "member", path = "/servers/detail", version = "2.96") => {
+        const answer = await world.ask(who, "GET", path, { version });
+        return answer.body.servers.find((each: { id: string }) => each.id === id);
+      };
+      assert.equal((await seen("member")).name, "before");
+      assert.equal((await seen("member", "/servers")).name, "before");
+      assert.equal((await seen("admin", "/servers/detail?all_tenants=1"))["OS-EXT-SRV-ATTR:host"], "host-9");
+      assert.equal("OS-EXT-SRV-ATTR:host" in (await seen("member")), false);
+      assert.equal("locked" in (await seen("member", "/servers/detail", "2.8")), false);
+      await world.ask("member", "PUT", `/servers/${id}`, { body: { server: { name: "after" } } });
+      assert.equal((await seen("member")).name, "after");
+      assert.equal((await seen("member", "/servers")).name, "after");
+      await world.ask("member", "POST", `/servers/${id}/action`, { body: { lock: null } });
+      assert.equal((await seen("member")).locked, true);
+      assert.equal((await seen("member", "/servers/detail", "2.8")).name, "after");
+      await world.ask("admin", "POST", `/servers/${id}/action`, { body: { "os-resetState": { state: "error" } } });
+      assert.equal((await seen("member")).status, "ERROR");
+    });
+
     it("links to the next page with all parameters sorted", async () => {
       const answer = await world.ask("admin", "GET", "/servers?sort_key=uuid&limit=2&sort_dir=asc");
       const { href } = answer.body.servers_links[0];

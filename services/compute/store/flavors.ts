@@ -76,7 +76,8 @@ const page = preparedPer((parts: readonly ListPart[]) =>
 );
 
 function isGranted(eb: ExpressionBuilder<ComputeTables, "flavors">, p: Pick<ListValues, "project">) {
-  return eb("id", "in", eb.selectFrom("flavor_access").select("flavor_id").where("project_id", "=", p.project));
+  const grants = eb.selectFrom("flavor_access").select("flavor_id").whereRef("flavor_id", "=", "flavors.id");
+  return eb.exists(grants.where("project_id", "=", p.project));
 }
 
 /** The flavors of a project; a page begins after `marker`. */
