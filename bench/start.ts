@@ -5,7 +5,8 @@ import type { AddressInfo } from "node:net";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ADMIN_PASSWORD } from "../apps/server/testing/running-program.ts";
+import { ADMIN_PASSWORD } from "../apps/server/testing/test-settings.ts";
+import { NODE_FLAGS } from "../bin/bootstrap.mjs";
 import { median } from "./support/load.ts";
 import { publish } from "./support/section.ts";
 
@@ -63,6 +64,7 @@ async function pileus(state: string): Promise<Run> {
   const port = await freePort();
   const begun = performance.now();
   const args = [
+    ...NODE_FLAGS,
     "apps/cli/main.ts",
     "server",
     "--state",

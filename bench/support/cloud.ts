@@ -1,4 +1,5 @@
-import { ADMIN_PASSWORD, type RunningProgram, runProgram } from "../../apps/server/testing/running-program.ts";
+import { type RunningProgram, runProgram } from "../../apps/server/testing/running-program.ts";
+import { ADMIN_PASSWORD } from "../../apps/server/testing/test-settings.ts";
 import type { LogLevel } from "../../kernel/log/logger.ts";
 import type { ComputeTables } from "../../services/compute/store/tables.ts";
 import { migrationRow, serverRow } from "../../services/compute/testing/rows.ts";

@@ -4,11 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { type ServerProgram, startServer } from "../../apps/server/program.ts";
-import type { ServerSettings } from "../../apps/server/settings.ts";
 import { type Simulation, simulateHosts } from "../../apps/server/simulation.ts";
-import { defaultFleetSettings } from "../../kernel/fleet/settings.ts";
+import { testSettings } from "../../apps/server/testing/test-settings.ts";
 import { openPostgres, type TestStore } from "../../kernel/store/testing/stores.ts";
-import { defaultComputeSettings } from "../../services/compute/settings.ts";
 
 const PASSWORD = "two-servers";
 const skip = process.env.PILEUS_TEST_POSTGRES ? false : "PILEUS_TEST_POSTGRES names no server; npm test starts one";
@@ -24,8 +22,8 @@ describe("two servers on one PostgreSQL", { skip }, () => {
   before(async () => {
     database = await openPostgres([]);
     folder = await mkdtemp(join(tmpdir(), "pileus-two-"));
-    first = await startServer(settings(folder, database.url));
-    second = await startServer(settings(folder, database.url));
+    first = await startServer(testSettings(folder, { database: database.url, adminPassword: PASSWORD }));
+    second = await startServer(testSettings(folder, { database: database.url, adminPassword: PASSWORD }));
     simulation = await simulateHosts(first, 2, 1000);
     await first.seedSimulatedImage();
   });
@@ -67,25 +65,6 @@ describe("two servers on one PostgreSQL", { skip }, () => {
     });
   });
 });
-
-function settings(stateDir: string, database: string): ServerSettings {
-  return {
-    stateDir,
-    listen: { host: "127.0.0.1", port: 0 },
-    database,
-    publicUrl: null,
-    trustForwarded: false,
-    tls: null,
-    policyFile: null,
-    corsOrigins: [],
-    region: "RegionOne",
-    tokenLifeMs: 3_600_000,
-    logLevel: "error",
-    compute: defaultComputeSettings,
-    fleet: defaultFleetSettings,
-    adminPassword: PASSWORD,
-  };
-}
 
 async function login(server: ServerProgram): Promise<string> {
   const domain = { id: "default" };

@@ -1,13 +1,10 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { defaultFleetSettings } from "../../../kernel/fleet/settings.ts";
-import { defaultComputeSettings } from "../../../services/compute/settings.ts";
 import { type ServerProgram, startServer } from "../program.ts";
 import type { ServerSettings } from "../settings.ts";
 import { type Simulation, simulateHosts } from "../simulation.ts";
-
-export const ADMIN_PASSWORD = "admin-password";
+import { testSettings } from "./test-settings.ts";
 
 /** The whole program in this process, on a port of its own, with state that goes with it. */
 export interface RunningProgram {
@@ -21,23 +18,7 @@ export async function runProgram(
   options: { hosts?: number; settings?: Partial<ServerSettings> } = {},
 ): Promise<RunningProgram> {
   const stateDir = await mkdtemp(join(tmpdir(), "pileus-program-"));
-  const server = await startServer({
-    stateDir,
-    listen: { host: "127.0.0.1", port: 0 },
-    database: null,
-    publicUrl: null,
-    trustForwarded: false,
-    tls: null,
-    policyFile: null,
-    corsOrigins: [],
-    region: "RegionOne",
-    tokenLifeMs: 3_600_000,
-    logLevel: "error",
-    compute: defaultComputeSettings,
-    fleet: defaultFleetSettings,
-    adminPassword: ADMIN_PASSWORD,
-    ...options.settings,
-  });
+  const server = await startServer(testSettings(stateDir, options.settings));
   const hosts = options.hosts ?? 0;
   const simulation = hosts === 0 ? null : await simulateHosts(server, hosts, server.heartbeatMs);
   return {

@@ -16,7 +16,7 @@ import {
   stopWorkloads,
 } from "../../../apps/cli/local-hosts.ts";
 import { startServer } from "../../../apps/server/program.ts";
-import type { ServerSettings } from "../../../apps/server/settings.ts";
+import { testSettings } from "../../../apps/server/testing/test-settings.ts";
 import { sleep, systemClock } from "../../../kernel/clock/clock.ts";
 import { CloudUser } from "./cloud-user.ts";
 import { ComputeApi } from "./compute-api.ts";
@@ -189,21 +189,10 @@ export class RealCloud {
 /** A database with users, flavors, images, networks, and tokens for the hosts; the address that the cloud is to keep. */
 async function found(stateDir: string, config: CloudConfig) {
   const guest = await ensureGuestImage(IMAGE_CACHE);
-  const settings: ServerSettings = {
-    stateDir,
-    listen: { host: "127.0.0.1", port: 0 },
-    database: null,
-    publicUrl: null,
-    trustForwarded: false,
-    tls: null,
-    policyFile: null,
-    corsOrigins: [],
-    region: "RegionOne",
-    tokenLifeMs: 3_600_000,
-    logLevel: "error",
+  const settings = testSettings(stateDir, {
     ...readConfigFile(await writeConfig(stateDir, config)),
     adminPassword: PASSWORD,
-  };
+  });
   const server = await startServer(settings);
   await server.seedGuestImage(guest);
   const tokens = new Map<string, string>();

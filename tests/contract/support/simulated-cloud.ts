@@ -5,6 +5,7 @@ import { parse, stringify } from "yaml";
 import { credentialPaths } from "../../../apps/server/credential-files.ts";
 import { type ServerProgram, startServer } from "../../../apps/server/program.ts";
 import { type Simulation, simulateHosts } from "../../../apps/server/simulation.ts";
+import { testSettings } from "../../../apps/server/testing/test-settings.ts";
 import { sleep, systemClock } from "../../../kernel/clock/clock.ts";
 import { isUp, listServices } from "../../../kernel/fleet/services.ts";
 import { defaultFleetSettings, type FleetSettings } from "../../../kernel/fleet/settings.ts";
@@ -45,22 +46,13 @@ export interface SimulatedCloud {
 export async function simulatedCloud(options: SimulatedCloudOptions = {}): Promise<SimulatedCloud> {
   const stateDir = await mkdtemp(join(tmpdir(), "pileus-contract-"));
   const fleet = { ...defaultFleetSettings, ...options.fleet };
-  const server = await startServer({
-    stateDir,
-    listen: { host: "127.0.0.1", port: 0 },
-    database: null,
-    publicUrl: null,
-    trustForwarded: false,
-    tls: null,
-    policyFile: null,
-    corsOrigins: [],
-    region: "RegionOne",
-    tokenLifeMs: 3_600_000,
-    logLevel: "error",
-    compute: { ...defaultComputeSettings, ...options.compute },
-    fleet,
-    adminPassword: PASSWORD,
-  });
+  const server = await startServer(
+    testSettings(stateDir, {
+      compute: { ...defaultComputeSettings, ...options.compute },
+      fleet,
+      adminPassword: PASSWORD,
+    }),
+  );
   const simulation = await simulateHosts(server, options.hosts ?? 3, fleet.reportIntervalMs);
   await server.seedSimulatedImage();
   await untilUp(server, simulation, fleet);

@@ -1,5 +1,5 @@
 import type { RunningProgram } from "../../../apps/server/testing/running-program.ts";
-import { ADMIN_PASSWORD } from "../../../apps/server/testing/running-program.ts";
+import { ADMIN_PASSWORD } from "../../../apps/server/testing/test-settings.ts";
 import { systemClock } from "../../../kernel/clock/clock.ts";
 import { createHttpServer } from "../../../kernel/http/server.ts";
 import { systemIds } from "../../../kernel/ids/ids.ts";
