@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { findServiceOn, updateService } from "../../../kernel/fleet/services.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
 import { Bench } from "./testing/bench.ts";
 import { expectCleanSlate } from "./testing/clean-slate.ts";
@@ -132,6 +133,28 @@ onBothStores("server.live_migrate", (open) => {
       await expectCleanSlate(world, { serverId: id, host: "a", vm: "active" });
     }
     assert.deepEqual(new Set((await bench.actions(id)).slice(1).map(([, message]) => message)), new Set(["Error"]));
+    await bench.close();
+  });
+
+  test("a destination that dies with the guest, and is called dead, has the server all the same", async () => {
+    const bench = await Bench.open(open);
+    const { world, operations } = bench;
+    const { store, clock } = world.tools;
+    const id = await world.given.server({ storage: "shared" });
+    const hang = world.sim.faults.add({ verb: "compute.finishIncoming", fault: { type: "hang" } });
+    const operation = await world.given.start(operations.liveMigrate, await world.given.liveMigrate(id, { host: "b" }));
+    await world.workUntil(() => hang.hits > 0);
+    world.agents.partition("b");
+    world.sim.losePower("b");
+    const service = await findServiceOn(store.read, "b", "nova-compute");
+    await store.tx((t) => updateService(t, clock, service?.uuid ?? "", { forced_down: 1 }));
+    await world.toTheEnd(async () => (await world.operation(operation)).state === "done");
+    assert.equal((await bench.server(id)).host, "b");
+    assert.deepEqual(await bench.allocated(id), ["b"]);
+    await store.tx((t) => updateService(t, clock, service?.uuid ?? "", { forced_down: 0 }));
+    world.agents.heal("b");
+    await world.toTheEnd();
+    await expectCleanSlate(world, { serverId: id, host: "b", vm: "stopped", power: "crashed" });
     await bench.close();
   });
 

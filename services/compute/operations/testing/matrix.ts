@@ -20,7 +20,7 @@ export interface ServerMatrix<Input> {
   /** How the API starts the operation on it. */
   readonly start: (world: OperationWorld, serverId: string) => Promise<StartOptions<Input>>;
   readonly drive?: (world: OperationWorld, serverId: string, operation: AtRest) => Promise<boolean>;
-  readonly done: Slate;
+  readonly done: Slate | ((world: OperationWorld, serverId: string) => Slate);
   readonly undone: Slate | ((world: OperationWorld, serverId: string) => Slate);
   readonly settings?: Partial<ComputeSettings>;
   readonly stores?: readonly DialectName[];
@@ -41,7 +41,10 @@ export function serverMatrix<Input>(matrix: ServerMatrix<Input>): void {
       return await matrix.start(world, serverId);
     },
     ...(drive ? { drive: (world: OperationWorld, operation: AtRest) => drive(world, serverId, operation) } : {}),
-    afterSuccess: (world) => expectCleanSlate(world, { serverId, ...matrix.done }),
+    afterSuccess: (world) => {
+      const done = typeof matrix.done === "function" ? matrix.done(world, serverId) : matrix.done;
+      return expectCleanSlate(world, { serverId, ...done });
+    },
     afterUnwind: (world) => {
       const undone = typeof matrix.undone === "function" ? matrix.undone(world, serverId) : matrix.undone;
       return expectCleanSlate(world, { serverId, ...undone });
