@@ -1,0 +1,188 @@
+import { mkdir, readlink, rename, rm, symlink } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
+import type { Connection } from "../../../protocol/block-storage.ts";
+import { readJson, writeJson } from "./durable-json.ts";
+import { FileLocks } from "./file-locks.ts";
+import type { FileNbdOptions } from "./options.ts";
+import { daemonsMarked, identify, isAlive, killForCertain } from "./process-identity.ts";
+import type { BackendRecord, CopyRecord, DaemonRecord } from "./records.ts";
+import { checkedId, Site } from "./site.ts";
+import { type DaemonFiles, DaemonTalk, daemonFiles, startDaemon } from "./storage-daemon.ts";
+
+/** Linux allows 107 bytes for the path of a unix socket; `/<uuid>.<tag>-<generation>.nbd` takes up to 55 of them. */
+const LONGEST_RUN_DIR = 107 - 55;
+
+const NEW_BACKEND: BackendRecord = { generation: 0, active: null, failingBack: false, frozen: false };
+
+/** A copy of a volume together with the array that holds it. */
+export interface Copy {
+  site: Site;
+  record: CopyRecord;
+}
+
+/** All copies of a volume: the one that counts, and the second one where there is one. */
+export interface VolumeCopies {
+  main: Copy;
+  replica: Copy | undefined;
+}
+
+/** The arrays of one backend, what serves their volumes, and the locks under which all that is changed. */
+export class StorageArray {
+  readonly options: FileNbdOptions;
+  readonly own: Site;
+  readonly targets: readonly Site[];
+  readonly locks: FileLocks;
+
+  private constructor(options: FileNbdOptions) {
+    this.options = options;
+    this.own = new Site("default", resolve(options.directory));
+    this.targets = options.replicationTargets.map(({ id, directory }) => new Site(id, resolve(directory)));
+    const folder = options.cluster === null ? options.runDir : this.own.directory;
+    this.locks = new FileLocks(join(folder, "locks"), options);
+  }
+
+  static async prepare(given: FileNbdOptions): Promise<StorageArray> {
+    const options = { ...given, runDir: resolve(given.runDir) };
+    if (Buffer.byteLength(options.runDir) > LONGEST_RUN_DIR) {
+      throw new CloudError("invalid", "storage.run_dir_too_long", "The run folder's path is too long for sockets.");
+    }
+    await mkdir(options.runDir, { recursive: true, mode: 0o700 });
+    const array = new StorageArray(options);
+    for (const site of array.sites) await site.prepare();
+    return array;
+  }
+
+  get sites(): readonly Site[] {
+    return [this.own, ...this.targets];
+  }
+
+  async backend(): Promise<BackendRecord> {
+    const found = await Promise.all(this.sites.map(({ backendFile }) => readJson<BackendRecord>(backendFile)));
+    return found.flatMap((record) => record ?? []).reduce((a, b) => (b.generation > a.generation ? b : a), NEW_BACKEND);
+  }
+
+  /** In every array that can be reached, `first` in any case: it alone must know when the others have gone. */
+  async changeBackend(change: Partial<BackendRecord>, first: Site = this.own): Promise<void> {
+    const before = await this.backend();
+    const record = { ...before, ...change, generation: before.generation + 1 };
+    await writeJson(first.backendFile, record);
+    for (const site of this.sites)
+      if (site !== first) await this.#ifReachable(site, writeJson(site.backendFile, record));
+  }
+
+  /** Undefined when there is no such volume. */
+  async find(volumeId: string): Promise<VolumeCopies | undefined> {
+    const copies = await Promise.all(
+      this.sites.map(async (site) => ({ site, record: await site.copy(checkedId(volumeId)) })),
+    );
+    const known = copies.flatMap(({ site, record }) => (record ? [{ site, record }] : []));
+    const [main] = known
+      .filter(({ record }) => record.role === "main")
+      .toSorted((a, b) => b.record.generation - a.record.generation);
+    if (!main) return undefined;
+    return { main, replica: main.record.replicated ? known.find((copy) => copy !== main) : undefined };
+  }
+
+  /** Throws `storage.volume_not_found`. */
+  async required(volumeId: string): Promise<VolumeCopies> {
+    const found = await this.find(volumeId);
+    if (found && found.main.record.state !== "removing") return found;
+    throw new CloudError("notFound", "storage.volume_not_found", `The backend has no volume ${volumeId}.`);
+  }
+
+  async update(copy: Copy, change: Partial<CopyRecord>): Promise<void> {
+    const record = { ...copy.record, ...change };
+    await copy.site.writeCopy(record);
+    copy.record = record;
+  }
+
+  /** Of the process that is on record for the copy, if that very process lives. */
+  async daemonOf(copy: Copy): Promise<DaemonFiles | undefined> {
+    const { daemon } = copy.record;
+    if (!daemon?.identity || !(await isAlive(daemon.identity, this.options.host))) return undefined;
+    return this.#files(copy, daemon);
+  }
+
+  async talk(copy: Copy): Promise<DaemonTalk | undefined> {
+    const files = await this.daemonOf(copy);
+    return files && DaemonTalk.open(files, this.options.clock);
+  }
+
+  /** A daemon of this copy that has its data open; the one that runs, or a new one after whatever is left of others. */
+  async ensureDaemon(copy: Copy): Promise<DaemonTalk> {
+    const running = await this.talk(copy);
+    const talk = running ?? (await this.#start(copy));
+    try {
+      await talk.ensureDisk(copy.site.disk(copy.record.volumeId));
+      return talk;
+    } catch (error) {
+      talk.close();
+      throw error;
+    }
+  }
+
+  /** Ends what serves the copy, in good order where it answers, and makes certain of it. */
+  async endDaemon(copy: Copy): Promise<void> {
+    const files = await this.daemonOf(copy);
+    const talk = files && (await DaemonTalk.open(files, this.options.clock).catch(() => undefined));
+    await talk?.quit().catch(() => {});
+    await this.killDaemons(copy.site, copy.record.volumeId);
+    if (copy.record.daemon) await this.update(copy, { daemon: null });
+  }
+
+  /** Kills every process that works on this array's copy of the volume, or of all volumes. */
+  async killDaemons(site: Site, volumeId?: string): Promise<void> {
+    const mark = volumeId === undefined ? `.${site.tag}-` : this.#prefix(site, volumeId);
+    for (const pid of await daemonsMarked(mark)) await killForCertain(pid, this.options.clock);
+  }
+
+  /** The volume's own address, whoever serves it. */
+  address(volumeId: string): Connection {
+    return { kind: "unix", path: join(this.options.runDir, `${checkedId(volumeId)}.sock`), export: volumeId };
+  }
+
+  /** From now on clients that connect come to this copy. In one step. */
+  async pointAt(copy: Copy): Promise<void> {
+    const files = await this.daemonOf(copy);
+    const link = join(this.options.runDir, `${copy.record.volumeId}.sock`);
+    if (!files || (await readlink(link).catch(() => "")) === files.nbd) return;
+    await rm(`${link}.new`, { force: true });
+    await symlink(files.nbd, `${link}.new`);
+    await rename(`${link}.new`, link);
+  }
+
+  /** Takes the address away, unless it leads to another array's copy: the volume may have moved. */
+  async pointNowhere(site: Site, volumeId: string): Promise<void> {
+    const link = join(this.options.runDir, `${checkedId(volumeId)}.sock`);
+    const leadsTo = await readlink(link).catch(() => "");
+    if (leadsTo.startsWith(join(this.options.runDir, this.#prefix(site, volumeId)))) await rm(link, { force: true });
+  }
+
+  async #start(copy: Copy): Promise<DaemonTalk> {
+    const { host, clock } = this.options;
+    await this.killDaemons(copy.site, copy.record.volumeId);
+    const generation = (copy.record.daemon?.generation ?? 0) + 1;
+    // On record before it exists: whoever finds this knows which number not to use again.
+    await this.update(copy, { daemon: { generation, identity: null } });
+    const files = this.#files(copy, { generation });
+    const identity = await identify(await startDaemon(files), host);
+    if (!identity) throw new CloudError("unavailable", "storage.daemon_died", "A storage process died at its start.");
+    await this.update(copy, { daemon: { generation, identity } });
+    return DaemonTalk.open(files, clock);
+  }
+
+  #files(copy: Copy, { generation }: Pick<DaemonRecord, "generation">): DaemonFiles {
+    return daemonFiles(this.options.runDir, this.#prefix(copy.site, copy.record.volumeId), generation);
+  }
+
+  #prefix(site: Site, volumeId: string): string {
+    return `${checkedId(volumeId)}.${site.tag}-`;
+  }
+
+  async #ifReachable(site: Site, writing: Promise<void>): Promise<void> {
+    await writing.catch((error: Error) => {
+      this.options.log.warn({ site: site.id, error: error.message }, "an array cannot be told of a change");
+    });
+  }
+}

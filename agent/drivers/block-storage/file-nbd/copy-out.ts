@@ -1,0 +1,141 @@
+import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
+import type { Connection, VolumeSpec } from "../../../protocol/block-storage.ts";
+import type { Call } from "../../../runtime/call.ts";
+import type { StorageArray, VolumeCopies } from "./array.ts";
+import { createWhole, exists, GIB, growTo, requireEqual, sizeOf } from "./disk-files.ts";
+import { endCopy, ensureServing } from "./serving.ts";
+import { copyFailed, type DaemonTalk } from "./storage-daemon.ts";
+import { ensureRecorded, newRecord } from "./volumes.ts";
+
+/** Destination: an empty volume that only the source knows how to reach, by the daemon's own socket. */
+export async function receive(
+  array: StorageArray,
+  wanted: Pick<VolumeSpec, "volumeId" | "sizeGiB" | "replicated">,
+  call: Call,
+): Promise<Connection> {
+  const record = { ...newRecord(wanted), state: "receiving" as const };
+  const { main } = await ensureRecorded(array, record, call.signal);
+  if (main.record.state !== "receiving") throw inUse("The volume exists here already.");
+  const disk = main.site.disk(wanted.volumeId);
+  if (!(await exists(disk))) {
+    await createWhole(disk, array.options.ids, (partial) => growTo(partial, wanted.sizeGiB * GIB));
+  }
+  const talk = await array.ensureDaemon(main);
+  try {
+    await talk.ensureExport(wanted.volumeId);
+    return talk.connection(wanted.volumeId);
+  } finally {
+    talk.close();
+  }
+}
+
+/** Source: returns when both sides are equal and stay so. */
+export async function copyOut(
+  array: StorageArray,
+  volume: VolumeCopies,
+  target: Connection,
+  call: Call,
+): Promise<{ bytes: number }> {
+  const { main } = volume;
+  if (main.record.state !== "ready") throw inUse("The volume is not ready.");
+  // A disk is mirrored to one place at a time.
+  if (main.record.replicated) {
+    throw new CloudError("invalid", "storage.not_supported", "A replicated volume cannot be migrated.");
+  }
+  const bytes = await sizeOf(main.site.disk(main.record.volumeId));
+  if (isOf(volume, target) && main.record.copy?.finished) return { bytes };
+  if (main.record.copy !== null && !isOf(volume, target)) await endCopy(array, volume);
+  const { exported } = main.record;
+  await array.update(main, { copy: { target, finished: false, wasExported: exported } });
+  if (exported) await ensureServing(array, volume);
+  const talk = await array.ensureDaemon(main);
+  try {
+    if (await talk.mirror()) {
+      // Begun by a try before this one: it goes on, unless it has failed.
+      await talk.mirrorReady(call.signal, progressOf(call)).catch(async (error: unknown) => {
+        call.signal.throwIfAborted();
+        array.options.log.info({ volume: main.record.volumeId, error: String(error) }, "a copy begins anew");
+        await talk.endMirror();
+      });
+    }
+    if (!(await talk.mirror())) await talk.startMirror(target, false);
+    await talk.mirrorReady(call.signal, progressOf(call));
+    return { bytes };
+  } catch (error) {
+    await leaveAsBefore(array, volume, talk, call);
+    throw error;
+  } finally {
+    talk.close();
+  }
+}
+
+/** Source: nobody writes any more, and both sides are equal. */
+export async function finishCopy(
+  array: StorageArray,
+  volume: VolumeCopies,
+  { target, compare }: { target: Connection; compare: boolean },
+  call: Call,
+): Promise<void> {
+  const { main } = volume;
+  const copy = main.record.copy;
+  if (!copy || !isOf(volume, target)) throw copyFailed("no copy to this target");
+  if (copy.finished) return;
+  const talk = await array.talk(main);
+  if (!talk) throw copyFailed("the daemon has died");
+  try {
+    // Not meant to be served from here on: a restart of the agent must not bring it back.
+    await array.update(main, { exported: false });
+    await talk.ensureNoExport();
+    const equal = await talk.endMirror();
+    const uri = nbdUri(target);
+    if (equal && compare) await requireEqual(main.site.disk(main.record.volumeId), uri, call.signal);
+    if (!equal) throw copyFailed("the copies were not equal at its end");
+    await array.update(main, { copy: { ...copy, finished: true } });
+  } catch (error) {
+    await array.update(main, { exported: copy.wasExported, copy: null });
+    if (copy.wasExported) await ensureServing(array, volume);
+    throw error;
+  } finally {
+    talk.close();
+  }
+  await array.pointNowhere(main.site, main.record.volumeId);
+  await array.endDaemon(main);
+}
+
+export async function abandonCopy(array: StorageArray, volume: VolumeCopies): Promise<void> {
+  const { main } = volume;
+  const copy = main.record.copy;
+  if (!copy) return;
+  await endCopy(array, volume);
+  if (copy.wasExported) {
+    await array.update(main, { exported: true });
+    await ensureServing(array, volume);
+  } else await array.endDaemon(main);
+}
+
+/** A copy that cannot be had leaves the volume as it was; one that was only interrupted goes on at the next try. */
+async function leaveAsBefore(array: StorageArray, volume: VolumeCopies, talk: DaemonTalk, call: Call): Promise<void> {
+  if (call.signal.aborted) return;
+  await talk.endMirror();
+  await array.update(volume.main, { copy: null });
+  if (!volume.main.record.exported) await array.endDaemon(volume.main);
+}
+
+function progressOf(call: Call): (state: { done: number; total: number }) => void {
+  return ({ done, total }) => call.progress(total === 0 ? 0 : (100 * done) / total, { done, total });
+}
+
+function isOf({ main }: VolumeCopies, target: Connection): boolean {
+  const known = main.record.copy?.target;
+  return known !== undefined && nbdUri(known) === nbdUri(target);
+}
+
+function nbdUri(target: Connection): string {
+  const name = encodeURIComponent(target.export);
+  if (target.kind === "inet") return `nbd://${target.host}:${target.port}/${name}`;
+  return `nbd+unix:///${name}?socket=${target.path}`;
+}
+
+function inUse(text: string): CloudError {
+  return new CloudError("conflict", "storage.volume_in_use", text);
+}

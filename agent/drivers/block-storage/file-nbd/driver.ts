@@ -1,0 +1,160 @@
+import type { VolumeFacts, VolumeSpec } from "../../../protocol/block-storage.ts";
+import type { Call } from "../../../runtime/call.ts";
+import type { BlockStorageDriver, Clustering, ManageableVolumes, Replication, VolumeMigration } from "../driver.ts";
+import { StorageArray, type VolumeCopies } from "./array.ts";
+import { abandonCopy, copyOut, finishCopy, receive } from "./copy-out.ts";
+import { ABILITIES, backendFacts, settleOne, settleReplicas } from "./facts.ts";
+import { failover } from "./failover.ts";
+import { adopt, listManageable, release } from "./manage.ts";
+import type { FileNbdOptions } from "./options.ts";
+import { requireNotFrozen } from "./pool.ts";
+import { ensureExported, ensureNotExported, ensureSize, factsOf } from "./serving.ts";
+import { checkedId } from "./site.ts";
+import { ensureSnapshot, findSnapshot, removeSnapshot, snapshotFacts } from "./snapshots.ts";
+import { ensureVolume, removeVolume } from "./volumes.ts";
+
+/** Locks of this name are no volume's: ids are UUIDs. */
+const BACKEND = "backend";
+const SETTLE_MS = 30_000;
+
+/**
+ * Volumes as raw files, served over NBD by one storage daemon each. Daemons go on without the agent; a new driver over the same
+ * folders finds and adopts them. Members of a cluster each have one over the same folder.
+ */
+export async function createFileNbdDriver(options: FileNbdOptions): Promise<BlockStorageDriver> {
+  return new FileNbdDriver(await StorageArray.prepare(options));
+}
+
+class FileNbdDriver implements BlockStorageDriver {
+  readonly kind = "file-nbd";
+  readonly backend: string;
+  readonly replication?: Replication;
+  readonly clustering?: Clustering;
+  readonly migration: VolumeMigration;
+  readonly manageable: ManageableVolumes;
+  readonly #array: StorageArray;
+  readonly #closing = new AbortController();
+
+  constructor(array: StorageArray) {
+    const { backend, cluster } = array.options;
+    this.#array = array;
+    this.backend = backend;
+    if (cluster !== null) this.clustering = { cluster };
+    if (array.targets.length > 0) {
+      this.replication = {
+        failover: (targetId, call) =>
+          array.locks.holding([BACKEND], call.signal, () => failover(array, targetId, call)),
+      };
+    }
+    this.migration = {
+      receive: (volume, call) => this.#alone([volume.volumeId], call, () => receive(array, volume, call)),
+      copyOut: (id, target, call) => this.#with(id, call, (volume) => copyOut(array, volume, target, call)),
+      finishCopy: (id, wanted, call) => this.#with(id, call, (volume) => finishCopy(array, volume, wanted, call)),
+      abandonCopy: (id, call) =>
+        this.#alone([id], call, async () => {
+          const volume = await array.find(id);
+          if (volume) await abandonCopy(array, volume);
+        }),
+    };
+    this.manageable = {
+      list: () => listManageable(array),
+      adopt: (id, wanted, call) =>
+        this.#alone([id], call, async () => this.#facts(await adopt(array, id, wanted, call))),
+      release: (id, call) => this.#alone([id], call, () => release(array, id)),
+    };
+  }
+
+  async stats() {
+    await settleReplicas(this.#array, this.#soon());
+    return backendFacts(
+      this.#array,
+      ABILITIES.filter((ability) => this[ability] !== undefined),
+    );
+  }
+
+  async list(): Promise<VolumeFacts[]> {
+    const ids = new Set<string>();
+    for (const site of this.#array.sites) for (const { volumeId } of await site.copies()) ids.add(volumeId);
+    const found = await Promise.all([...ids].map((id) => this.#array.find(id)));
+    return Promise.all(found.flatMap((volume) => (volume ? [this.#facts(volume)] : [])));
+  }
+
+  async inspect(volumeId: string): Promise<VolumeFacts | undefined> {
+    const before = await this.#array.find(volumeId);
+    if (before?.replica) await settleOne(this.#array, volumeId, this.#soon());
+    const volume = before?.replica ? await this.#array.find(volumeId) : before;
+    return volume && this.#facts(volume);
+  }
+
+  ensure(spec: VolumeSpec, call: Call): Promise<VolumeFacts> {
+    const source = spec.source.kind === "volume" ? [checkedId(spec.source.volumeId)] : [];
+    return this.#alone([spec.volumeId, ...source], call, async () =>
+      this.#facts(await ensureVolume(this.#array, spec, call)),
+    );
+  }
+
+  ensureAbsent(volumeId: string, call: Call): Promise<void> {
+    return this.#alone([volumeId], call, () => removeVolume(this.#array, volumeId));
+  }
+
+  ensureSize(volumeId: string, sizeGiB: number, call: Call): Promise<VolumeFacts> {
+    return this.#with(volumeId, call, async (volume) => {
+      if (volume.main.record.sizeGiB < sizeGiB) await requireNotFrozen(this.#array);
+      await ensureSize(this.#array, volume, sizeGiB, call.signal);
+      return this.#facts(volume);
+    });
+  }
+
+  ensureExported(volumeId: string, call: Call): Promise<VolumeFacts> {
+    return this.#with(volumeId, call, async (volume) => {
+      await ensureExported(this.#array, volume, call.signal);
+      return this.#facts(volume);
+    });
+  }
+
+  ensureNotExported(volumeId: string, call: Call): Promise<VolumeFacts> {
+    return this.#with(volumeId, call, async (volume) => {
+      await ensureNotExported(this.#array, volume, call.signal);
+      return this.#facts(volume);
+    });
+  }
+
+  ensureSnapshot(snapshotId: string, volumeId: string, call: Call) {
+    return this.#alone([snapshotId, volumeId], call, () => ensureSnapshot(this.#array, snapshotId, volumeId, call));
+  }
+
+  ensureSnapshotAbsent(snapshotId: string, call: Call): Promise<void> {
+    return this.#alone([snapshotId], call, () => removeSnapshot(this.#array, snapshotId));
+  }
+
+  async inspectSnapshot(snapshotId: string) {
+    const found = await findSnapshot(this.#array, checkedId(snapshotId));
+    return found?.record.state === "ready" ? snapshotFacts(this.#array, found.record) : undefined;
+  }
+
+  setFrozen(frozen: boolean, call: Call): Promise<void> {
+    return this.#array.locks.holding([BACKEND], call.signal, async () => {
+      if ((await this.#array.backend()).frozen !== frozen) await this.#array.changeBackend({ frozen });
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+  }
+
+  #facts(volume: VolumeCopies): Promise<VolumeFacts> {
+    return factsOf(this.#array, volume);
+  }
+
+  async #alone<T>(ids: readonly string[], call: Call, work: () => Promise<T>): Promise<T> {
+    return this.#array.locks.holding(ids.map(checkedId), call.signal, work);
+  }
+
+  #with<T>(volumeId: string, call: Call, work: (volume: VolumeCopies) => Promise<T>): Promise<T> {
+    return this.#alone([volumeId], call, async () => work(await this.#array.required(volumeId)));
+  }
+
+  #soon(): AbortSignal {
+    return AbortSignal.any([this.#closing.signal, AbortSignal.timeout(SETTLE_MS)]);
+  }
+}

@@ -1,0 +1,66 @@
+import type { BackendFacts } from "../../../protocol/block-storage.ts";
+import type { StorageArray } from "./array.ts";
+import { activeSite, poolUse } from "./pool.ts";
+import { settleReplica } from "./replica.ts";
+
+export const ABILITIES = ["replication", "migration", "manageable", "clustering"] as const;
+
+/** `down` when a volume that is meant to be served is not, or the array's disk is not there. */
+export async function backendFacts(array: StorageArray, abilities: string[]): Promise<BackendFacts> {
+  const { backend, capacityGiB, reservedPercent } = array.options;
+  const [record, site] = [await array.backend(), await activeSite(array)];
+  const { provisionedGiB, volumes } = await poolUse(site);
+  return {
+    driver: "file-nbd",
+    vendor: "Pileus",
+    driverVersion: "1",
+    protocol: "NBD",
+    backend,
+    backendState: (await servesAll(array)) ? "up" : "down",
+    totalGiB: capacityGiB,
+    freeGiB: Math.max(0, capacityGiB - provisionedGiB),
+    provisionedGiB,
+    reservedPercent,
+    thinProvisioning: false,
+    replicationEnabled: array.targets.length > 0,
+    replicationTargets: array.targets.map(({ id }) => id),
+    activeBackendId: record.active,
+    frozen: record.frozen,
+    volumes,
+    abilities,
+  };
+}
+
+async function servesAll(array: StorageArray): Promise<boolean> {
+  const site = await activeSite(array);
+  const reachable = await site.requireReachable().then(
+    () => true,
+    () => false,
+  );
+  if (!reachable) return false;
+  for (const record of await site.copies()) {
+    if (record.role !== "main" || !record.exported || record.state !== "ready") continue;
+    if (!(await array.daemonOf({ site, record }))) return false;
+  }
+  return true;
+}
+
+/** Records of served volumes' second copies follow what their mirrors do by themselves. */
+export async function settleReplicas(array: StorageArray, signal: AbortSignal): Promise<void> {
+  if (array.targets.length === 0) return;
+  for (const { volumeId, replicated, exported, role } of await (await activeSite(array)).copies()) {
+    if (replicated && exported && role === "main") await settleOne(array, volumeId, signal);
+  }
+}
+
+export async function settleOne(array: StorageArray, volumeId: string, signal: AbortSignal): Promise<void> {
+  await array.locks.holding([volumeId], signal, async () => {
+    const volume = await array.find(volumeId);
+    const talk = volume && (await array.talk(volume.main).catch(() => undefined));
+    try {
+      if (volume && talk && (await talk.exports())) await settleReplica(array, volume, talk);
+    } finally {
+      talk?.close();
+    }
+  });
+}

@@ -1,0 +1,72 @@
+import { rename } from "node:fs/promises";
+import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
+import type { Manageable } from "../../../protocol/block-storage.ts";
+import type { Call } from "../../../runtime/call.ts";
+import type { StorageArray, VolumeCopies } from "./array.ts";
+import { exists, GIB, growTo, sizeOf } from "./disk-files.ts";
+import { ensureRecorded, finishMaking, newRecord } from "./volumes.ts";
+
+/** Raw disks in the array's `import` folder, by their names, and the volumes. */
+export async function listManageable(array: StorageArray): Promise<Manageable[]> {
+  const { own } = array;
+  const free = await Promise.all(
+    (await own.references()).map(async (reference): Promise<Manageable> => {
+      const sizeGiB = Math.ceil((await sizeOf(own.importFile(reference))) / GIB);
+      const why = sizeGiB === 0 ? "empty" : null;
+      return { reference, sizeGiB, safeToManage: why === null, reasonNotSafe: why, volumeId: null };
+    }),
+  );
+  const managed = (await own.copies()).map(
+    ({ volumeId, sizeGiB }): Manageable => ({
+      reference: referenceOf(volumeId),
+      sizeGiB,
+      safeToManage: false,
+      reasonNotSafe: "already managed",
+      volumeId,
+    }),
+  );
+  return [...free, ...managed];
+}
+
+/** Throws `storage.reference_taken` when there is no such data, or no longer. */
+export async function adopt(
+  array: StorageArray,
+  volumeId: string,
+  options: { reference: string; replicated: boolean },
+  call: Call,
+): Promise<VolumeCopies> {
+  const { reference, replicated } = options;
+  const file = array.own.importFile(reference);
+  const known = await array.find(volumeId);
+  if (known && known.main.record.adoptedFrom !== reference) throw taken("The volume exists already.");
+  if (!known && !(await exists(file))) throw taken("There is no such data on the array, or it is a volume already.");
+  const sizeGiB = known?.main.record.sizeGiB ?? Math.max(1, Math.ceil((await sizeOf(file)) / GIB));
+  const record = { ...newRecord({ volumeId, sizeGiB, replicated }), adoptedFrom: reference };
+  const volume = await ensureRecorded(array, record, call.signal);
+  if (volume.main.record.state !== "creating") return volume;
+  const disk = volume.main.site.disk(volumeId);
+  if (!(await exists(disk))) await rename(file, disk);
+  await growTo(disk, sizeGiB * GIB);
+  await finishMaking(array, volume, call.signal);
+  return volume;
+}
+
+/** Null when there was no such volume. Throws `storage.volume_in_use` for one that is served. */
+export async function release(array: StorageArray, volumeId: string): Promise<string | null> {
+  const reference = referenceOf(volumeId);
+  const found = await array.find(volumeId);
+  if (!found) return (await exists(array.own.importFile(reference))) ? reference : null;
+  const { main } = found;
+  if (main.record.exported) throw new CloudError("conflict", "storage.volume_in_use", "The volume is served.");
+  await array.endDaemon(main);
+  const disk = main.site.disk(volumeId);
+  if (await exists(disk)) await rename(disk, main.site.importFile(reference));
+  for (const site of array.sites) await site.removeVolume(volumeId);
+  return reference;
+}
+
+const referenceOf = (volumeId: string): string => `${volumeId}.raw`;
+
+function taken(text: string): CloudError {
+  return new CloudError("conflict", "storage.reference_taken", text);
+}

@@ -1,0 +1,159 @@
+import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
+import type { VolumeFacts } from "../../../protocol/block-storage.ts";
+import type { StorageArray, VolumeCopies } from "./array.ts";
+import { GIB, growTo, sizeOf, tooSmall } from "./disk-files.ts";
+import { reserve } from "./pool.ts";
+import { attachReplica, detachReplica, makeEqual, repairReplica, replicaState, replicates } from "./replica.ts";
+
+/** All of this is done by whoever holds the volume's lock. */
+
+export async function factsOf(array: StorageArray, { main, replica }: VolumeCopies): Promise<VolumeFacts> {
+  const { volumeId, state, exported, replicated } = main.record;
+  const served = exported && (await array.daemonOf(main)) !== undefined;
+  return {
+    backend: array.options.backend,
+    volumeId,
+    state,
+    sizeBytes: await sizeOf(main.site.disk(volumeId)),
+    exported,
+    connection: served ? array.address(volumeId) : null,
+    replica: !replicated ? null : replica ? await replicaState(array, replica) : "stale",
+  };
+}
+
+/** Also the end of being a migration's destination, and of a migration away that is taken back. */
+export async function ensureExported(array: StorageArray, volume: VolumeCopies, signal: AbortSignal): Promise<void> {
+  await requireServable(array, volume);
+  await becomeReady(array, volume, signal);
+  if (volume.main.record.copy !== null) await endCopy(array, volume);
+  await setExported(array, volume, true);
+  await ensureServing(array, volume);
+}
+
+/** Serves a volume that is meant to be served, whatever is left of earlier tries. */
+export async function ensureServing(array: StorageArray, volume: VolumeCopies): Promise<void> {
+  const { main } = volume;
+  const talk = await array.ensureDaemon(main);
+  try {
+    if (await talk.exports()) await repairReplica(array, volume, talk);
+    else {
+      await attachReplica(array, volume, talk);
+      await talk.ensureExport(main.record.volumeId);
+    }
+    await array.pointAt(main);
+  } finally {
+    talk.close();
+  }
+}
+
+export async function ensureNotExported(array: StorageArray, volume: VolumeCopies, signal: AbortSignal): Promise<void> {
+  await becomeReady(array, volume, signal);
+  await setExported(array, volume, false);
+  await stopServing(array, volume);
+  await equalIfPossible(array, volume, signal);
+}
+
+export async function stopServing(array: StorageArray, volume: VolumeCopies): Promise<void> {
+  const { main, replica } = volume;
+  const talk = await array.talk(main);
+  try {
+    if (talk) {
+      await talk.ensureNoExport();
+      await detachReplica(array, volume, talk);
+    } else if (replica) await array.endDaemon(replica);
+  } finally {
+    talk?.close();
+  }
+  await array.endDaemon(main);
+  await array.pointNowhere(main.site, main.record.volumeId);
+}
+
+/** An array that is not there leaves its copy stale; the volume goes on without it. */
+export async function equalIfPossible(array: StorageArray, volume: VolumeCopies, signal: AbortSignal): Promise<void> {
+  if (!(await replicates(array))) return;
+  await makeEqual(array, volume, signal).catch((error: unknown) => {
+    signal.throwIfAborted();
+    array.options.log.warn({ volume: volume.main.record.volumeId, error: String(error) }, "copies are not equal");
+  });
+}
+
+export async function ensureSize(
+  array: StorageArray,
+  volume: VolumeCopies,
+  sizeGiB: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const { main, replica } = volume;
+  const { volumeId } = main.record;
+  const disk = main.site.disk(volumeId);
+  if ((await sizeOf(disk)) > sizeGiB * GIB) throw tooSmall("A volume cannot shrink.");
+  const moreGiB = sizeGiB - main.record.sizeGiB;
+  if (moreGiB > 0) await reserve(array, main.site, moreGiB, signal, () => array.update(main, { sizeGiB }));
+  if (replica && replica.record.sizeGiB < sizeGiB) await array.update(replica, { sizeGiB });
+  if ((await sizeOf(disk)) < sizeGiB * GIB) await grow(array, volume, sizeGiB * GIB, signal);
+  // Also after a try that was cut short between the two sizes.
+  if (main.record.exported) await ensureServing(array, volume);
+}
+
+async function grow(array: StorageArray, volume: VolumeCopies, bytes: number, signal: AbortSignal): Promise<void> {
+  const { main } = volume;
+  const talk = await array.talk(main);
+  if (!talk) {
+    await growTo(main.site.disk(main.record.volumeId), bytes);
+    if (!main.record.exported) await equalIfPossible(array, volume, signal);
+    return;
+  }
+  try {
+    // QEMU resizes nothing that is exported or mirrored. Clients connect again by themselves.
+    await talk.ensureNoExport();
+    await detachReplica(array, volume, talk);
+    await talk.resize(bytes);
+  } finally {
+    talk.close();
+  }
+}
+
+/** In all copies: a failover must know it without the first one, so the second one is told first. */
+export async function setExported(
+  array: StorageArray,
+  { main, replica }: VolumeCopies,
+  exported: boolean,
+): Promise<void> {
+  for (const copy of [replica, main]) {
+    if (copy && copy.record.exported !== exported) await array.update(copy, { exported });
+  }
+}
+
+/** Ends a migration away: as if it had never been. */
+export async function endCopy(array: StorageArray, { main }: VolumeCopies): Promise<void> {
+  const talk = await array.talk(main);
+  try {
+    await talk?.endMirror();
+  } finally {
+    talk?.close();
+  }
+  await array.update(main, { copy: null });
+}
+
+/** Throws `storage.failed_over` or `storage.replica_stale` when the copy that counts is not where the backend serves from. */
+export async function requireServable(array: StorageArray, { main, replica }: VolumeCopies): Promise<void> {
+  if (main.site !== array.own || (await replicates(array))) return;
+  if (replica)
+    throw new CloudError("conflict", "storage.replica_stale", "The second copy of the volume is not up to date.");
+  throw new CloudError("conflict", "storage.failed_over", "The volume has no copy where the backend serves from now.");
+}
+
+/** A migration's destination that has all its data becomes a volume like others. */
+async function becomeReady(array: StorageArray, volume: VolumeCopies, signal: AbortSignal): Promise<void> {
+  const { main, replica } = volume;
+  if (main.record.state === "ready") return;
+  if (main.record.state === "creating") {
+    throw new CloudError("conflict", "storage.volume_in_use", "The volume is still being made.");
+  }
+  await array.endDaemon(main);
+  if (replica) {
+    await equalIfPossible(array, volume, signal);
+    await array.update(replica, { state: "ready" });
+  }
+  await array.update(main, { state: "ready" });
+}

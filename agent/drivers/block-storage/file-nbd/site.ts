@@ -1,0 +1,129 @@
+import { createHash } from "node:crypto";
+import { mkdir, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
+import { readJson, writeJson } from "./durable-json.ts";
+import type { CopyRecord, SnapshotRecord } from "./records.ts";
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+const REFERENCE = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,200}$/;
+
+/** Nothing reaches a path, a socket's name or a command before it has passed here. */
+export function checkedId(id: string): string {
+  if (UUID.test(id)) return id;
+  throw new CloudError("invalid", "storage.invalid_id", "Not a valid id.");
+}
+
+/**
+ * One array: a folder with at most one copy of each volume and snapshot. The backend's own is `default`; each replication target
+ * is one more.
+ */
+export class Site {
+  readonly id: string;
+  readonly directory: string;
+  /** Tells the arrays apart in names of sockets. */
+  readonly tag: string;
+
+  constructor(id: string, directory: string) {
+    this.id = id;
+    this.directory = directory;
+    this.tag = createHash("sha256").update(directory).digest("hex").slice(0, 6);
+  }
+
+  async prepare(): Promise<void> {
+    for (const name of ["volumes", "snapshots", "import"]) {
+      await mkdir(join(this.directory, name), { recursive: true, mode: 0o700 });
+    }
+  }
+
+  /** Throws `storage.array_unreachable` when the array's disk is not there. */
+  async requireReachable(): Promise<void> {
+    await readdir(join(this.directory, "volumes")).catch((cause: Error) => {
+      throw new CloudError("unavailable", "storage.array_unreachable", "A storage array cannot be reached.", {
+        internal: `${this.id}: ${cause.message}`,
+        cause,
+      });
+    });
+  }
+
+  volumeDir(volumeId: string): string {
+    return join(this.directory, "volumes", checkedId(volumeId));
+  }
+
+  disk(volumeId: string): string {
+    return join(this.volumeDir(volumeId), "disk.raw");
+  }
+
+  snapshotDir(snapshotId: string): string {
+    return join(this.directory, "snapshots", checkedId(snapshotId));
+  }
+
+  snapshotDisk(snapshotId: string): string {
+    return join(this.snapshotDir(snapshotId), "disk.raw");
+  }
+
+  get backendFile(): string {
+    return join(this.directory, "backend.json");
+  }
+
+  /** Data that is nobody's: what `reference` names. */
+  importFile(reference: string): string {
+    if (REFERENCE.test(reference)) return join(this.directory, "import", reference);
+    throw new CloudError("invalid", "storage.invalid_id", "Not a valid reference.");
+  }
+
+  async references(): Promise<string[]> {
+    return (await namesIn(join(this.directory, "import"))).filter((name) => REFERENCE.test(name));
+  }
+
+  copy(volumeId: string): Promise<CopyRecord | undefined> {
+    return readJson(join(this.volumeDir(volumeId), "record.json"));
+  }
+
+  async writeCopy(record: CopyRecord): Promise<void> {
+    await ensureFolder(this.volumeDir(record.volumeId));
+    await writeJson(join(this.volumeDir(record.volumeId), "record.json"), record);
+  }
+
+  snapshot(snapshotId: string): Promise<SnapshotRecord | undefined> {
+    return readJson(join(this.snapshotDir(snapshotId), "record.json"));
+  }
+
+  async writeSnapshot(record: SnapshotRecord): Promise<void> {
+    await ensureFolder(this.snapshotDir(record.snapshotId));
+    await writeJson(join(this.snapshotDir(record.snapshotId), "record.json"), record);
+  }
+
+  async copies(): Promise<CopyRecord[]> {
+    const ids = await namesIn(join(this.directory, "volumes"));
+    return (await Promise.all(ids.filter((id) => UUID.test(id)).map((id) => this.copy(id)))).flatMap((r) => r ?? []);
+  }
+
+  async snapshots(): Promise<SnapshotRecord[]> {
+    const ids = await namesIn(join(this.directory, "snapshots"));
+    const found = await Promise.all(ids.filter((id) => UUID.test(id)).map((id) => this.snapshot(id)));
+    return found.flatMap((record) => record ?? []);
+  }
+
+  async removeVolume(volumeId: string): Promise<void> {
+    await rm(this.volumeDir(volumeId), { recursive: true, force: true });
+  }
+
+  async removeSnapshot(snapshotId: string): Promise<void> {
+    await rm(this.snapshotDir(snapshotId), { recursive: true, force: true });
+  }
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  return readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT" || error.code === "ENOTDIR") return [];
+    throw error;
+  });
+}
+
+/** Not its parents: a folder above that is missing means that the array's disk is. */
+async function ensureFolder(path: string): Promise<void> {
+  await mkdir(path, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "EEXIST") throw error;
+  });
+}

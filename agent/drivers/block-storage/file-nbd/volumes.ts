@@ -1,0 +1,145 @@
+import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
+import type { VolumeSpec } from "../../../protocol/block-storage.ts";
+import type { Call } from "../../../runtime/call.ts";
+import type { Copy, StorageArray, VolumeCopies } from "./array.ts";
+import {
+  checkImage,
+  copySparse,
+  createWhole,
+  exists,
+  GIB,
+  growTo,
+  type ImageFile,
+  sizeOf,
+  tooSmall,
+  writeImage,
+} from "./disk-files.ts";
+import { requireNotFrozen, reserve } from "./pool.ts";
+import type { CopyRecord } from "./records.ts";
+import { makeEqual, replicates } from "./replica.ts";
+import { copyNow, snapshotSite } from "./snapshots.ts";
+
+export function newRecord(wanted: Pick<VolumeSpec, "volumeId" | "sizeGiB" | "replicated">): CopyRecord {
+  const { volumeId, sizeGiB, replicated } = wanted;
+  return {
+    volumeId,
+    sizeGiB,
+    state: "creating",
+    replicated,
+    exported: false,
+    generation: 1,
+    role: "main",
+    trust: { kind: "stale" },
+    daemon: null,
+    copy: null,
+    adoptedFrom: null,
+  };
+}
+
+/** Promises the space and puts the volume on record in its arrays, the second copy's first: see `failback`. */
+export async function ensureRecorded(
+  array: StorageArray,
+  record: CopyRecord,
+  signal: AbortSignal,
+): Promise<VolumeCopies> {
+  const found = await array.find(record.volumeId);
+  if (found && found.main.record.state !== "removing") return found;
+  await requireNotFrozen(array);
+  if (!(await replicates(array))) {
+    throw new CloudError("conflict", "storage.failed_over", "The backend has failed over and makes no volumes.");
+  }
+  const [target] = array.targets;
+  if (record.replicated && !target) {
+    throw new CloudError("invalid", "storage.not_supported", "The backend has no replication target.");
+  }
+  await reserve(array, array.own, record.sizeGiB, signal, async () => {
+    if (record.replicated && target) await target.writeCopy({ ...record, role: "replica" });
+    await array.own.writeCopy(record);
+  });
+  return array.required(record.volumeId);
+}
+
+/** Makes a new volume with its content; an existing one is left alone. */
+export async function ensureVolume(array: StorageArray, spec: VolumeSpec, call: Call): Promise<VolumeCopies> {
+  const image = await imageOf(spec, call);
+  const known = await array.find(spec.volumeId);
+  if (!known) await checkSource(array, spec, image);
+  const volume = await ensureRecorded(array, newRecord(spec), call.signal);
+  if (volume.main.record.state !== "creating") return volume;
+  const disk = volume.main.site.disk(spec.volumeId);
+  if (!(await exists(disk))) {
+    await createWhole(disk, array.options.ids, async (partial) => {
+      await fill(array, spec, image, partial, call);
+      await growTo(partial, volume.main.record.sizeGiB * GIB);
+    });
+  }
+  await finishMaking(array, volume, call.signal);
+  return volume;
+}
+
+/** With all copies equal: from here on the volume exists. */
+export async function finishMaking(array: StorageArray, volume: VolumeCopies, signal: AbortSignal): Promise<void> {
+  await makeEqual(array, volume, signal);
+  if (volume.replica) await array.update(volume.replica, { state: "ready" });
+  await array.update(volume.main, { state: "ready" });
+}
+
+export async function removeVolume(array: StorageArray, volumeId: string): Promise<void> {
+  const copies = await copiesOf(array, volumeId);
+  if (copies.length > 0 && copies.some(({ record }) => record.state !== "removing")) await requireNotFrozen(array);
+  for (const copy of copies) await array.update(copy, { state: "removing", exported: false });
+  // The one of the backend itself goes first: a copy there without a second one counts as removed when a failback finds it.
+  for (const { site } of copies) {
+    await array.pointNowhere(site, volumeId);
+    await array.killDaemons(site, volumeId);
+    await site.removeVolume(volumeId);
+  }
+  if (copies.length > 0) await array.locks.forget(volumeId);
+}
+
+async function copiesOf(array: StorageArray, volumeId: string): Promise<Copy[]> {
+  const found = await Promise.all(array.sites.map(async (site) => ({ site, record: await site.copy(volumeId) })));
+  return found.flatMap(({ site, record }) => (record ? [{ site, record }] : []));
+}
+
+async function imageOf({ source }: VolumeSpec, call: Call): Promise<ImageFile | undefined> {
+  if (source.kind !== "image") return undefined;
+  const { format } = source.image;
+  if (format !== "raw" && format !== "qcow2") {
+    throw new CloudError("invalid", "storage.image_unsafe", "A volume cannot be made of such an image.");
+  }
+  return { path: await call.image(source.image), format };
+}
+
+/** Before anything is promised. */
+async function checkSource(array: StorageArray, spec: VolumeSpec, image: ImageFile | undefined): Promise<void> {
+  const { source } = spec;
+  const bytes = spec.sizeGiB * GIB;
+  if (image) await checkImage(image, bytes);
+  if (source.kind === "snapshot") {
+    const site = await snapshotSite(array, source.snapshotId);
+    if ((await sizeOf(site.snapshotDisk(source.snapshotId))) > bytes) throw tooSmall("The snapshot is larger.");
+  }
+  if (source.kind === "volume") {
+    const { main } = await array.required(source.volumeId);
+    if (main.record.state !== "ready")
+      throw new CloudError("conflict", "storage.volume_in_use", "The source is not ready.");
+    if ((await sizeOf(main.site.disk(source.volumeId))) > bytes) throw tooSmall("The source volume is larger.");
+  }
+}
+
+async function fill(
+  array: StorageArray,
+  { source }: VolumeSpec,
+  image: ImageFile | undefined,
+  partial: string,
+  call: Call,
+): Promise<void> {
+  if (image) await writeImage(image, partial, call.signal, call.progress);
+  else if (source.kind === "snapshot") {
+    const site = await snapshotSite(array, source.snapshotId);
+    await copySparse(site.snapshotDisk(source.snapshotId), partial, call.signal);
+  } else if (source.kind === "volume") {
+    await copyNow(array, await array.required(source.volumeId), partial, call);
+  }
+}
