@@ -16,6 +16,7 @@ import type {
 import type { NetworkContext } from "./settings.ts";
 import { findNetwork, maySeeNetwork, subnetsOfNetworks, usableNetworks } from "./store/networks.ts";
 import { createPort, deletePorts, findPort } from "./store/ports.ts";
+import { changedNow } from "./store/revisions.ts";
 import { ensureDefaultGroup, resolveGroups } from "./store/security-groups.ts";
 import { groupNamesOfServers, nicRowsOf, portInfosOf, serverAddressRows } from "./store/server-queries.ts";
 import {
@@ -56,7 +57,7 @@ export class ServerPorts implements NetworkPublic {
     await t
       .tables<NetworkTables>()
       .updateTable("ports")
-      .set((eb) => ({ ...DETACHED, updated_at: this.#context.clock.now(), revision: eb("revision", "+", 1) }))
+      .set({ ...DETACHED, ...changedNow(this.#context) })
       .where("device_id", "=", serverId)
       .execute();
   }
@@ -65,12 +66,7 @@ export class ServerPorts implements NetworkPublic {
     await t
       .tables<NetworkTables>()
       .updateTable("ports")
-      .set((eb) => ({
-        host: host ?? "",
-        status: host === null ? "DOWN" : "ACTIVE",
-        updated_at: this.#context.clock.now(),
-        revision: eb("revision", "+", 1),
-      }))
+      .set({ host: host ?? "", status: host === null ? "DOWN" : "ACTIVE", ...changedNow(this.#context) })
       .where("device_id", "=", serverId)
       .where("host", "!=", host ?? "")
       .execute();
@@ -101,7 +97,7 @@ export class ServerPorts implements NetworkPublic {
     await t
       .tables<NetworkTables>()
       .updateTable("ports")
-      .set({ ...DETACHED, updated_at: this.#context.clock.now(), revision: port.revision + 1 })
+      .set({ ...DETACHED, ...changedNow(this.#context) })
       .where("id", "=", portId)
       .execute();
   }
@@ -170,16 +166,24 @@ export class ServerPorts implements NetworkPublic {
       ports.map((port) => port.id),
       group.id,
     );
+    await this.#touchPorts(t, server.id);
   }
 
   async removeSecurityGroup(t: Tx, server: { id: string; projectId: string }, nameOrId: string): Promise<void> {
     const group = await findGroup(t, server.projectId, nameOrId);
-    if (await removeGroupFromServer(t, server.id, group.id)) return;
-    throw new CloudError(
-      "notFound",
-      "network.security_group_not_associated",
-      `Security group ${nameOrId} not associated with the instance ${server.id}`,
-    );
+    if (!(await removeGroupFromServer(t, server.id, group.id))) {
+      throw new CloudError(
+        "notFound",
+        "network.security_group_not_associated",
+        `Security group ${nameOrId} not associated with the instance ${server.id}`,
+      );
+    }
+    await this.#touchPorts(t, server.id);
+  }
+
+  async #touchPorts(t: Tx, serverId: string): Promise<void> {
+    const ports = t.tables<NetworkTables>().updateTable("ports").where("device_id", "=", serverId);
+    await ports.set(changedNow(this.#context)).execute();
   }
 
   async #wanted(t: Tx, request: AllocatePorts): Promise<readonly RequestedNic[]> {
@@ -253,8 +257,7 @@ export class ServerPorts implements NetworkPublic {
         status: owner.host === null ? "DOWN" : "ACTIVE",
         device_index: index,
         device_tag: tag ?? null,
-        updated_at: this.#context.clock.now(),
-        revision: port.revision + 1,
+        ...changedNow(this.#context),
       })
       .where("id", "=", id)
       .where("device_id", "=", "")

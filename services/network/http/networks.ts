@@ -10,6 +10,7 @@ import type { NetworkContext } from "../settings.ts";
 import { createNetwork, MAX_SEGMENT } from "../store/create-network.ts";
 import { COMMON_FILTERS, COMMON_SORT, isAlways, isFlag, isNumber, type ListSource } from "../store/list.ts";
 import { subnetsOfNetworks, type Viewer } from "../store/networks.ts";
+import { changedNow } from "../store/revisions.ts";
 import type { NetworkRow, NetworkTables } from "../store/tables.ts";
 import { removeTags, tagsOf } from "../store/tags.ts";
 import { changedFlag, commonView, Flag, flagValue, Text } from "./attributes.ts";
@@ -110,8 +111,7 @@ export function networkRoutes(store: Store, context: NetworkContext): Route[] {
           admin_state_up: changedFlag(body.admin_state_up, row.admin_state_up),
           shared,
           mtu: Number(body.mtu ?? row.mtu),
-          updated_at: context.clock.now(),
-          revision: row.revision + 1,
+          ...changedNow(context),
         })
         .where("id", "=", row.id)
         .returningAll()

@@ -10,6 +10,7 @@ import { replaceAddresses } from "../store/addresses.ts";
 import { COMMON_FILTERS, COMMON_SORT, type Filter, isFlag, isText, type ListSource } from "../store/list.ts";
 import { findNetwork, maySeeNetwork, subnetsOfNetworks, type Viewer } from "../store/networks.ts";
 import { createPort, deletePorts, setPortGroups } from "../store/ports.ts";
+import { changedNow } from "../store/revisions.ts";
 import { ensureDefaultGroup, resolveGroups } from "../store/security-groups.ts";
 import type { NetworkTables, PortRow } from "../store/tables.ts";
 import { changedFlag, Flag, flagValue, IpAddress, Text } from "./attributes.ts";
@@ -152,8 +153,7 @@ async function updateRow(
       device_owner: body.device_owner ?? row.device_owner,
       host,
       status: host === "" ? "DOWN" : "ACTIVE",
-      updated_at: context.clock.now(),
-      revision: row.revision + 1,
+      ...changedNow(context),
     })
     .where("id", "=", row.id)
     .returningAll()

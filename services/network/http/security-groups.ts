@@ -6,6 +6,7 @@ import type { Queries, Store } from "../../../kernel/store/store.ts";
 import type { NetworkContext } from "../settings.ts";
 import { COMMON_FILTERS, COMMON_SORT, isAlways, isFlag, type ListSource } from "../store/list.ts";
 import type { Viewer } from "../store/networks.ts";
+import { changedNow } from "../store/revisions.ts";
 import { createGroup, ensureDefaultGroup, rulesOf } from "../store/security-groups.ts";
 import type { NetworkTables, SecurityGroupRow } from "../store/tables.ts";
 import { removeTags, tagsOf } from "../store/tags.ts";
@@ -65,8 +66,7 @@ export function securityGroupRoutes(store: Store, context: NetworkContext): Rout
           name: body.name ?? row.name,
           description: body.description ?? row.description,
           stateful: changedFlag(body.stateful, row.stateful),
-          updated_at: context.clock.now(),
-          revision: row.revision + 1,
+          ...changedNow(context),
         })
         .where("id", "=", row.id)
         .returningAll()

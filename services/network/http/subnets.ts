@@ -11,6 +11,7 @@ import type { NetworkContext } from "../settings.ts";
 import { createSubnet } from "../store/create-network.ts";
 import { COMMON_FILTERS, COMMON_SORT, isAlways, isFlag, isNumber, isText, type ListSource } from "../store/list.ts";
 import { findNetwork, maySeeNetwork, type Viewer } from "../store/networks.ts";
+import { changedNow } from "../store/revisions.ts";
 import type { NetworkTables, SubnetRow } from "../store/tables.ts";
 import { removeTags, tagsOf } from "../store/tags.ts";
 import { changedFlag, commonView, Flag, flagValue, IpAddress, Text } from "./attributes.ts";
@@ -132,8 +133,7 @@ export function subnetRoutes(store: Store, context: NetworkContext): Route[] {
           allocation_pools: JSON.stringify(plan.pools),
           dns_nameservers: JSON.stringify(plan.dnsNameservers),
           host_routes: JSON.stringify(plan.hostRoutes),
-          updated_at: context.clock.now(),
-          revision: row.revision + 1,
+          ...changedNow(context),
         })
         .where("id", "=", row.id)
         .returningAll()
