@@ -176,6 +176,9 @@ async function startOn(store: Store, loggers: Loggers, settings: ServerSettings)
     owner: systemIds.uuid(),
   });
 
+  // Before the first request: until then an outage that is over now looks like the silence of all hosts.
+  for (const binary of ["nova-conductor", "nova-scheduler", "cinder-scheduler"])
+    await fleet.announceLocal(hostname(), binary);
   const address = await listen(http, settings.listen).catch((error: unknown) => {
     policyWatch.close();
     throw error;
@@ -183,8 +186,6 @@ async function startOn(store: Store, loggers: Loggers, settings: ServerSettings)
   const publicUrl = settings.publicUrl ?? address;
   const services: SeedServices = { identity, image, network, seedFlavors: () => seedFlavors(kernel) };
   const cloud = await seedCloud(services, settings, publicUrl);
-  for (const binary of ["nova-conductor", "nova-scheduler", "cinder-scheduler"])
-    await fleet.announceLocal(hostname(), binary);
   fleet.start();
   await runner.start();
   const reconcile = new ReconcileLoop(
