@@ -44,6 +44,7 @@ export const CAPABILITIES = {
     packages: [
       pkg("python3-openstackclient", "openstack"),
       pkg("python3-novaclient", "nova"),
+      pkg("python3-cinderclient", "cinder"),
       pkg("python3-openstacksdk", "/usr/lib/python3/dist-packages/openstack/__init__.py"),
     ],
     simulated: [],

@@ -1,6 +1,6 @@
 """Runs the official clients, unmodified, as often as asked without loading Python's modules each time.
 
-Reads one request per line of standard input: {"id", "program": "openstack" | "nova" | "sdk", "args": [...], "env": {...}}.
+Reads one request per line of standard input: {"id", "program": "openstack" | "nova" | "cinder" | "sdk", "args": [...], "env": {...}}.
 Every run is a process of its own, forked from this one once the libraries are loaded. Answers one line each:
 {"id", "code", "stdout", "stderr"}, in the order in which the runs end. "sdk" runs the Python program of args[0].
 The only argument of this program is the path of a file to lock.
@@ -8,12 +8,14 @@ The only argument of this program is the path of a file to lock.
 
 import fcntl
 import json
+import logging
 import os
 import signal
 import sys
 import tempfile
 import traceback
 
+import cinderclient.shell
 import novaclient.shell
 import openstack
 import openstackclient.compute.client  # noqa: F401
@@ -22,7 +24,7 @@ import openstackclient.network.client  # noqa: F401
 import openstackclient.shell
 from stevedore import ExtensionManager
 
-ENTRY_POINTS = ("openstack.cli.extension", "openstack.common", "openstack.compute.v2", "keystoneauth1.plugin")
+ENTRY_POINTS = ("openstack.cli.extension", "openstack.common", "openstack.compute.v2", "openstack.volume.v3", "keystoneauth1.plugin")
 
 
 def run_program(request):
@@ -31,6 +33,9 @@ def run_program(request):
         return openstackclient.shell.main(args)
     if request["program"] == "sdk":
         return exec(compile(args[0], "<sdk>", "exec"), {"openstack": openstack, "json": json})
+    if request["program"] == "cinder":
+        sys.argv = ["cinder", *args]
+        return cinderclient.shell.main()
     return novaclient.shell.main(args)
 
 
@@ -75,6 +80,8 @@ def serve(request, replies, lock):
 
 
 def main():
+    # The import of one client must not make the others talkative.
+    logging.getLogger().handlers.clear()
     for namespace in ENTRY_POINTS:
         ExtensionManager(namespace, on_load_failure_callback=lambda *_: None)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)

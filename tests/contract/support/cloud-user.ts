@@ -1,4 +1,4 @@
-import type { ClientHost, ClientResult } from "./official-clients.ts";
+import type { ClientHost, ClientProgram, ClientResult } from "./official-clients.ts";
 
 export interface Answer {
   readonly status: number;
@@ -111,6 +111,30 @@ export class CloudUser {
     return succeeded(`nova ${command}`, await this.tryNova(command));
   }
 
+  /** The `openstack volume` commands at a microversion of Block Storage, whatever comes of it. */
+  tryVolume(command: string, version = "3.70"): Promise<ClientResult> {
+    return this.#run("openstack", ["--os-volume-api-version", version, ...words(command)]);
+  }
+
+  async volume(command: string, version?: string): Promise<string> {
+    return succeeded(`openstack ${command}`, await this.tryVolume(command, version));
+  }
+
+  /** Adds `-f json` and answers what was printed. */
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into any output
+  async volumeJson(command: string, version?: string): Promise<any> {
+    return JSON.parse(await this.volume(`${command} -f json`, version));
+  }
+
+  /** The `cinder` client, whatever comes of it. */
+  tryCinder(command: string, version = "3.70"): Promise<ClientResult> {
+    return this.#run("cinder", ["--os-volume-api-version", version, ...words(command)]);
+  }
+
+  async cinder(command: string, version?: string): Promise<string> {
+    return succeeded(`cinder ${command}`, await this.tryCinder(command, version));
+  }
+
   /** Runs a Python program with `openstack` and `cloud`, this user's connection; answers what it leaves in `result`. */
   // biome-ignore lint/suspicious/noExplicitAny: tests look into any result
   async sdk(program: string): Promise<any> {
@@ -119,10 +143,10 @@ export class CloudUser {
     return JSON.parse(stdout);
   }
 
-  #run(program: "openstack" | "nova" | "sdk", args: readonly string[]): Promise<ClientResult> {
+  #run(program: ClientProgram, args: readonly string[]): Promise<ClientResult> {
     const { address, cloudsFile, clients, name, password, project } = this.#login;
     const env =
-      program === "nova"
+      program === "nova" || program === "cinder"
         ? {
             OS_AUTH_URL: `${address}/identity/v3`,
             OS_USERNAME: name,

@@ -13,7 +13,7 @@ export interface ClientResult {
   readonly stderr: string;
 }
 
-export type ClientProgram = "openstack" | "nova" | "sdk";
+export type ClientProgram = "openstack" | "nova" | "cinder" | "sdk";
 
 /** The installed clients behind one loaded Python: each run is a process of its own, but starts in no time. */
 export interface ClientHost {
@@ -23,12 +23,13 @@ export interface ClientHost {
 
 const OPENSTACK = "/usr/bin/openstack";
 const NOVA = "/usr/bin/nova";
+const CINDER = "/usr/bin/cinder";
 const TIMEOUT_MS = 60_000;
 
 /** For the `skip` of a test: false when the clients are installed, otherwise why the test cannot run. */
-export const clientsMissing: string | false = [OPENSTACK, NOVA].every(installed)
+export const clientsMissing: string | false = [OPENSTACK, NOVA, CINDER].every(installed)
   ? false
-  : "the clients are not installed (apt-get install python3-openstackclient python3-novaclient)";
+  : "the clients are not installed (apt-get install python3-openstackclient python3-novaclient python3-cinderclient)";
 
 interface Waiting {
   resolve(result: ClientResult): void;
