@@ -1,4 +1,5 @@
 import type { Kysely } from "kysely";
+import { atMost } from "../store/at-most.ts";
 import { prepared, preparedPer } from "../store/prepared.ts";
 import { FINAL_STATES, type OperationRow, type OperationTables, type SlotTable, type StepRow } from "./tables.ts";
 
@@ -133,7 +134,7 @@ const due = (db: Db, p: Due) =>
     .orderBy("priority", "desc")
     .orderBy("run_at")
     .orderBy("created_at")
-    .limit(p.atMost);
+    .limit(atMost(p.atMost));
 
 /** Operations to claim. Several processes get different ones on PostgreSQL; on SQLite there is one. */
 export const dueNow = {

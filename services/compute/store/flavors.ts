@@ -1,4 +1,5 @@
 import type { ExpressionBuilder, Kysely } from "kysely";
+import { atMost } from "../../../kernel/store/at-most.ts";
 import { prepared, preparedPer } from "../../../kernel/store/prepared.ts";
 import type { Queries, Tx } from "../../../kernel/store/store.ts";
 import type { ComputeTables, FlavorRow, FlavorSnapshot } from "./tables.ts";
@@ -62,7 +63,7 @@ const page = preparedPer((parts: readonly ListPart[]) =>
       .where("disk_gib", ">=", p.disk)
       .orderBy(column, direction)
       .orderBy("number", direction)
-      .limit(p.limit);
+      .limit(atMost(p.limit));
     if (parts.includes("usable")) query = query.where((eb) => eb.or([eb("is_public", "=", 1), isGranted(eb, p)]));
     if (parts.includes("flagged")) query = query.where("is_public", "=", p.flag);
     if (!parts.includes("after")) return query;

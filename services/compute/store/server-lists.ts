@@ -1,4 +1,5 @@
 import { type Expression, type ExpressionBuilder, type Kysely, type SqlBool, sql } from "kysely";
+import { atMost } from "../../../kernel/store/at-most.ts";
 import { isAmong } from "../../../kernel/store/is-among.ts";
 import { prepared, preparedPer } from "../../../kernel/store/prepared.ts";
 import type { Queries } from "../../../kernel/store/store.ts";
@@ -130,7 +131,7 @@ function pageQuery(db: Db, read: ReadKind, filter: ServerFilter, { limit, marker
     .selectFrom("servers")
     .select(READ[read])
     .where((eb) => eb.and(conditions(eb, filter)))
-    .limit(limit);
+    .limit(atMost(limit));
   for (const { column, descending } of order) query = query.orderBy(sortable(column), descending ? "desc" : "asc");
   return marker ? query.where((eb) => after(eb, order, marker)) : query;
 }

@@ -3,6 +3,7 @@ import { Type } from "typebox";
 import { type Page, pageBody, pageOf, pageQuery } from "../../../kernel/http/pagination.ts";
 import type { ApiRequest } from "../../../kernel/http/request.ts";
 import type { ApiResponse } from "../../../kernel/http/response.ts";
+import { atMost } from "../../../kernel/store/at-most.ts";
 import type { Queries } from "../../../kernel/store/store.ts";
 import { invalid, notFound, refused } from "../errors.ts";
 import type { IdentityTables } from "../store/tables.ts";
@@ -44,7 +45,7 @@ export async function listRows<Table extends keyof IdentityTables>(
   const condition = all.length > 0 ? sql`WHERE ${sql.join(all, sql` AND `)}` : sql``;
   const query = sql<
     Selectable<IdentityTables[Table]>
-  >`SELECT * FROM ${sql.table(table)} ${condition} ORDER BY id LIMIT ${page.limit}`;
+  >`SELECT * FROM ${sql.table(table)} ${condition} ORDER BY id LIMIT ${atMost(page.limit)}`;
   return (await query.execute(db)).rows;
 }
 

@@ -1,4 +1,5 @@
 import { type RawBuilder, sql } from "kysely";
+import { atMost } from "../../../kernel/store/at-most.ts";
 import { comesAfter, orderBy, type SortKey } from "../../../kernel/store/keyset.ts";
 import type { Queries } from "../../../kernel/store/store.ts";
 import { badImage } from "../domain/faults.ts";
@@ -75,7 +76,7 @@ export async function listImages(q: Queries, request: ImageListRequest): Promise
   const conditions = [...filterConditions(request.filters), ...visibleConditions(request.filters, request.viewer)];
   if (request.marker !== undefined) conditions.push(comesAfter(keys, await markerValues(q, keys, request.marker)));
   const query = sql<ImageRow>`SELECT r.* FROM images AS r WHERE ${sql.join(conditions, sql` AND `)}
-    ORDER BY ${orderBy(keys)} LIMIT ${request.limit}`;
+    ORDER BY ${orderBy(keys)} LIMIT ${atMost(request.limit)}`;
   return (await query.execute(q.tables<ImageTables>())).rows;
 }
 

@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from "kysely";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import { looseBoolean } from "../../../kernel/http/schemas.ts";
+import { atMost } from "../../../kernel/store/at-most.ts";
 import { comesAfter, orderBy, type SortKey } from "../../../kernel/store/keyset.ts";
 import type { Queries } from "../../../kernel/store/store.ts";
 import { invalidInput } from "../domain/faults.ts";
@@ -36,7 +37,7 @@ export async function listRows<Row>(q: Queries, source: ListSource, request: Lis
   if (request.marker !== undefined)
     conditions.push(comesAfter(keys, await markerValues(q, source, keys, request.marker)));
   const where = conditions.length === 0 ? sql`` : sql`WHERE ${sql.join(conditions, sql` AND `)}`;
-  const query = sql<Row>`SELECT r.* FROM ${sql.table(source.table)} AS r ${where} ORDER BY ${orderBy(keys)} LIMIT ${request.limit}`;
+  const query = sql<Row>`SELECT r.* FROM ${sql.table(source.table)} AS r ${where} ORDER BY ${orderBy(keys)} LIMIT ${atMost(request.limit)}`;
   return (await query.execute(q.tables<NetworkTables>())).rows;
 }
 
