@@ -1,4 +1,6 @@
 import { spawn } from "node:child_process";
+import { stat } from "node:fs/promises";
+import { delimiter, join } from "node:path";
 import { CloudError } from "../../kernel/errors/cloud-error.ts";
 
 export interface RunOptions {
@@ -66,4 +68,14 @@ function commandFailed(file: string, args: readonly string[], why: string, cause
     internal: `${why} (${[file, ...args].join(" ").slice(0, 400)})`,
     ...(cause === undefined ? {} : { cause }),
   });
+}
+
+/** Path, size and time of change of the program that `file` would run, so that a new version of it differs; undefined when there is none. */
+export async function installedAs(file: string): Promise<string | undefined> {
+  for (const folder of (process.env.PATH ?? "").split(delimiter)) {
+    const path = join(folder, file);
+    const found = await stat(path).catch(() => undefined);
+    if (found?.isFile()) return `${path} ${found.size} ${found.mtimeMs}`;
+  }
+  return undefined;
 }

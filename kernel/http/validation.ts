@@ -26,7 +26,9 @@ export class Validator {
 }
 
 function createAjv(removeAdditional: boolean): Ajv {
-  const ajv = new Ajv({ strict: false, verbose: true, unicodeRegExp: true, removeAdditional });
+  // The schemas are TypeBox's: checking them against the schema of schemas would only make the first request slow.
+  const trusted = { meta: false, validateSchema: false, strict: false };
+  const ajv = new Ajv({ ...trusted, verbose: true, unicodeRegExp: true, removeAdditional });
   ajv.addFormat("name", (text: string) => text.trim().length > 0 && isPrintable(text));
   ajv.addFormat("trimmed-name", (text: string) => text.trim() === text && text.length > 0 && isPrintable(text));
   ajv.addFormat("printable", isPrintable);

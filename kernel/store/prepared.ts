@@ -1,12 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Compilable, Kysely } from "kysely";
-import type { Queries, Store } from "./store.ts";
-
-/** SQL that was compiled before. `name` is the same for the same text, on every connection and in every process. */
-export interface Statement {
-  readonly sql: string;
-  readonly name: string;
-}
+import type { Queries, Statement, Store } from "./store.ts";
 
 /** Stands for a parameter while the query is compiled. */
 class Placeholder {

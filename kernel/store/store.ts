@@ -1,5 +1,10 @@
 import type { Kysely } from "kysely";
-import type { Statement } from "./prepared.ts";
+
+/** SQL that was compiled before. `name` is the same for the same text, on every connection and in every process. */
+export interface Statement {
+  readonly sql: string;
+  readonly name: string;
+}
 
 /** Anything that can run queries. Each service names its own tables: `q.tables<ComputeTables>()`. */
 export interface Queries {
