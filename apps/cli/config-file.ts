@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { parse } from "yaml";
 import { CloudError } from "../../kernel/errors/cloud-error.ts";
 import { defaultFleetSettings, type FleetSettings } from "../../kernel/fleet/settings.ts";
+import { type BlockStorageSettings, defaultBlockStorageSettings } from "../../services/block-storage/settings.ts";
 import { type ComputeSettings, defaultComputeSettings } from "../../services/compute/settings.ts";
 
 /** How an option of the file becomes a setting: times are in seconds there, as in OpenStack's own files. */
@@ -34,20 +35,38 @@ const FLEET: Readonly<Record<string, Option<FleetSettings>>> = {
   report_interval: { setting: "reportIntervalMs", unit: "seconds" },
 };
 
+const BLOCK_STORAGE: Readonly<Record<string, Option<BlockStorageSettings>>> = {
+  enable_new_services: { setting: "enableNewServices", unit: "plain" },
+  scheduler_max_attempts: { setting: "schedulerMaxAttempts", unit: "plain" },
+  default_volume_type: { setting: "defaultVolumeType", unit: "plain" },
+};
+
+const SECTIONS = ["compute", "block_storage", "fleet"];
+
 export interface FileSettings {
   readonly compute: ComputeSettings;
+  readonly blockStorage: BlockStorageSettings;
   readonly fleet: FleetSettings;
 }
 
-/** Reads `--config`: YAML with the sections `compute` and `fleet`. Throws `cli.config` naming what is wrong. */
+/** Reads `--config`: YAML with the sections `compute`, `block_storage` and `fleet`. Throws `cli.config` naming what is wrong. */
 export function readConfigFile(path: string | null): FileSettings {
-  if (path === null) return { compute: defaultComputeSettings, fleet: defaultFleetSettings };
+  if (path === null) {
+    const blockStorage = defaultBlockStorageSettings;
+    return { compute: defaultComputeSettings, blockStorage, fleet: defaultFleetSettings };
+  }
   const file = section(path, "", readYaml(path));
   for (const name of Object.keys(file))
-    if (name !== "compute" && name !== "fleet") throw configError(path, `there is no section '${name}'`);
+    if (!SECTIONS.includes(name)) throw configError(path, `there is no section '${name}'`);
   const fleet = apply(path, FLEET, defaultFleetSettings, section(path, "fleet", file.fleet));
   return {
     compute: apply(path, COMPUTE, defaultComputeSettings, section(path, "compute", file.compute)),
+    blockStorage: apply(
+      path,
+      BLOCK_STORAGE,
+      defaultBlockStorageSettings,
+      section(path, "block_storage", file.block_storage),
+    ),
     // OpenStack's own rule: a service must be able to miss a beat.
     fleet:
       fleet.serviceDownTimeMs > fleet.reportIntervalMs

@@ -65,6 +65,7 @@ export async function makeResources(
       await made("/compute/v2.1/os-server-groups", "server_group", { name: "walk", policies: ["affinity"] }),
     ],
     ["/compute/os-quota-sets", projectId],
+    ["/volume/os-quota-sets", projectId],
     ["/compute/os-simple-tenant-usage", projectId],
     ["/compute/os-services", await first("/compute/v2.1/os-services", "services")],
     ["/compute/os-hypervisors", await first("/compute/v2.1/os-hypervisors", "hypervisors")],
