@@ -100,7 +100,8 @@ export const coreCases: readonly BlockStorageCase[] = [
       const client = await c.client(copy);
       await verifyBlocks(client, before);
       client.close();
-      assert.ok((await stream.verify()) > before);
+      await c.until("writes after it", async () => stream.acknowledged > before);
+      await stream.verify();
     },
   },
   {
