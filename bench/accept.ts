@@ -92,6 +92,6 @@ await publish({
   rows,
   notes: [
     "The peer, with fake drivers: Nova POST os-resetState 27/s, 68 ms CPU.",
-    "What is left of os-stop, in the profile: about a third is SQLite writing three rows and their indexes and syncing, a quarter the HTTP floor of a POST, a tenth the log line, the rest seven statements of checks and records. Rounds before 2026-11-21 05:15 locked servers that were locked, which writes nothing.",
+    "What is left of os-stop, in a profile by wall time: half is SQLite writing the rows, their indexes and the log, and syncing it once a group; a tenth each are reading rows for the checks and sending the answer; 2 % is the log line. No one cost is left that is large. Rounds before 2026-11-21 05:15 locked servers that were locked, which writes nothing.",
   ],
 });

@@ -73,6 +73,6 @@ await publish({
   head: ["list", "body", "CPU", "bare CPU", "ratio (goal ≤ 2)", "per core", "peer"],
   rows,
   notes: [
-    "Where a list stays above 2×, in the profiles: a route that reads nothing costs 1.5 to 1.9× (Fastify, the token's hash, a dozen headers, the metrics). Reading 100 stamps from SQLite takes 40 to 80 µs as JavaScript objects, each query more 5 to 20 µs, and two of servers/detail's five queries follow the ports. The rows here have no ports; with them, their addresses are read and compared for each list too. Servers that changed since the last list are rendered anew, at about 30 µs each.",
+    "Where a list stays above 2×, in the profiles: a route that reads nothing costs 1.5 to 1.9× (Fastify, the token's hash, a dozen headers, the metrics). Reading 100 stamps from SQLite takes 40 to 80 µs as JavaScript objects, each query more 5 to 20 µs, and two of servers/detail's four queries follow the ports. The rows here have no ports; with them, their addresses are read and compared for each list too. Servers that changed since the last list are rendered anew, at what each cost before: some 60 µs.",
   ],
 });
