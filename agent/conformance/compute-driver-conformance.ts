@@ -6,8 +6,10 @@ import { CaseContext, type ComputeEnvironment } from "./compute-environment.ts";
 export interface ComputeConformanceOptions {
   /** Name of the driver, shown with each test. */
   name: string;
-  /** All of them, or what one test file of several takes. */
+  /** Those of one file or of several: `tests/arch` demands each of them of each driver. */
   cases: readonly ComputeCase[];
+  /** Why no case can run on this machine. */
+  unavailable?: string;
   /** A fresh environment; called once per case. */
   make(): Promise<ComputeEnvironment>;
   /** Cases that this driver cannot pass, each with its reason. */
@@ -28,7 +30,7 @@ export function computeDriverConformance(options: ComputeConformanceOptions): vo
     );
   }
   for (const each of cases) {
-    const reason = reasons.get(each.name);
+    const reason = options.unavailable ?? reasons.get(each.name);
     test(`${options.name}: ${each.name}`, reason === undefined ? {} : { skip: reason }, async (t) => {
       const env = await options.make();
       try {

@@ -29,16 +29,20 @@ test("every driver passes the conformance suite of its kind", () => {
   const drivers = foldersIn("agent/drivers")
     .flatMap(foldersIn)
     .filter((folder) => existsSync(join(ROOT, folder, "driver.ts")) || folder.endsWith("/sim"));
+  const suites = sourceFiles().filter(({ path }) => path.startsWith("agent/conformance/"));
   assertRule(
     "driver conformance",
     drivers.flatMap((driver): Finding[] => {
-      const tested = sourceFiles().some(
-        ({ path, code }) =>
-          path.startsWith(`${driver}/`) && path.endsWith(".test.ts") && /\b\w+DriverConformance\(/.test(code),
-      );
-      return tested
-        ? []
-        : [{ subject: driver, says: "no test of it calls the conformance suite in agent/conformance" }];
+      const tests = sourceFiles().filter(({ path }) => path.startsWith(`${driver}/`) && path.endsWith(".test.ts"));
+      if (!tests.some(({ code }) => /\b\w+DriverConformance\(/.test(code))) {
+        return [{ subject: driver, says: "no test of it calls the conformance suite in agent/conformance" }];
+      }
+      const reached = [...tests, ...suites].flatMap(({ imports }) => imports.map(({ path }) => path));
+      return suites
+        .map(({ path }) => path)
+        .filter((path) => path.includes(`/${driver.split("/")[2]}-`) && path.endsWith("-cases.ts"))
+        .filter((path) => !reached.includes(path))
+        .map((path) => ({ subject: driver, says: `no test of it takes ${path}` }));
     }),
   );
 });

@@ -1,4 +1,5 @@
 import { coreCases } from "../../../conformance/compute-core-cases.ts";
-import { labConformance } from "./testing/lab-conformance.ts";
+import { computeDriverConformance } from "../../../conformance/compute-driver-conformance.ts";
+import { conformanceLab } from "./testing/lab-conformance.ts";
 
-await labConformance(coreCases);
+computeDriverConformance({ name: "qemu", cases: coreCases, ...(await conformanceLab()) });

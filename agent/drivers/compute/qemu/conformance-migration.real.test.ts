@@ -1,4 +1,5 @@
+import { computeDriverConformance } from "../../../conformance/compute-driver-conformance.ts";
 import { migrationCases } from "../../../conformance/compute-migration-cases.ts";
-import { labConformance } from "./testing/lab-conformance.ts";
+import { conformanceLab } from "./testing/lab-conformance.ts";
 
-await labConformance(migrationCases);
+computeDriverConformance({ name: "qemu", cases: migrationCases, ...(await conformanceLab()) });

@@ -1,32 +1,25 @@
 import assert from "node:assert/strict";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { after, test } from "node:test";
+import { after } from "node:test";
 import { systemClock } from "../../../../../kernel/clock/clock.ts";
-import type { ComputeCase } from "../../../../conformance/compute-case.ts";
-import { computeDriverConformance } from "../../../../conformance/compute-driver-conformance.ts";
+import type { ComputeConformanceOptions } from "../../../../conformance/compute-driver-conformance.ts";
 import { runCommand } from "../../../../process/run-command.ts";
 import { killForCertain } from "../guest-process.ts";
 import { Lab, whyNoHosts } from "./lab.ts";
 
-/** Registers these cases of the conformance suite for the real driver, on two hosts of this machine. */
-export async function labConformance(cases: readonly ComputeCase[]): Promise<void> {
-  const skip = await whyNoHosts();
-  if (skip !== null) {
-    test("qemu: conformance", { skip }, () => {});
-    return;
-  }
+/** Two hosts of this machine for the conformance suite; where they cannot be, the reason in place of them. */
+export async function conformanceLab(): Promise<Pick<ComputeConformanceOptions, "make" | "unavailable">> {
+  const reason = await whyNoHosts();
+  if (reason !== null) return { unavailable: reason, make: () => assert.fail(reason) };
   const hosts = ["one", "two"];
   const lab = await Lab.open("namespace", hosts);
   after(() => lab.close());
   const template = { local: await lab.spec("local"), shared: await lab.spec("shared") };
   const image = lab.call().image;
   let addresses = 10;
-
-  computeDriverConformance({
-    name: "qemu",
-    cases,
-    // One lab for all cases: each of them shows that it left nothing behind.
+  // One lab for all cases: each of them shows that it left nothing behind.
+  return {
     make: async () => ({
       hosts: hosts.map((name) => ({
         name,
@@ -60,7 +53,7 @@ export async function labConformance(cases: readonly ComputeCase[]): Promise<voi
         }
       },
     }),
-  });
+  };
 }
 
 async function leftovers(lab: Lab, names: readonly string[]): Promise<string[]> {
