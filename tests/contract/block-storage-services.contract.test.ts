@@ -92,6 +92,26 @@ describe("services and clusters of Block Storage, with the official clients", { 
     assert.match((await cloud.admin.tryCinder("cluster-show nowhere")).stderr, /404/);
   });
 
+  it("a failover that no agent is there for is done by the first member that returns, and told to the others", async () => {
+    const put = (path: string, body: object) =>
+      cloud.admin.ask("PUT", `/os-services/${path}`, {
+        root: "/volume/v3",
+        headers: { "openstack-api-version": "volume 3.70" },
+        body,
+      });
+    for (const host of ["store-1", "store-2"]) await agents.kill(host);
+    assert.equal((await put("failover", { cluster: CLUSTER })).status, 202);
+    assert.equal((await put("failover", { cluster: CLUSTER })).status, 400);
+    assert.equal((await shown("store-1")).replication_status, "failing-over");
+    await agents.restart("store-2");
+    await until(async () => (await shown("store-2")).replication_status === "failed-over");
+    await agents.restart("store-1");
+    assert.equal((await shown("store-1")).active_backend_id, "second");
+    assert.equal((await put("failover", { cluster: CLUSTER, backend_id: "default" })).status, 202);
+    await until(async () => (await shown("store-1")).replication_status === "enabled");
+    assert.deepEqual([(await shown("store-1")).status, (await shown("store-1")).active_backend_id], ["enabled", ""]);
+  });
+
   it("cinder service-get-log, service-set-log", async () => {
     await cloud.admin.cinder("service-set-log --binary cinder-volume --server store-1 --prefix storage DEBUG");
     await until(async () => {
