@@ -45,6 +45,12 @@ const RULES: readonly SourceRule[] = [
     says: "children get argument arrays, never a shell string",
   },
   {
+    name: "writers of servers",
+    in: (file) => inProgram(file) && !/^services\/compute\/store\/server(?:s|-writes)\.ts$/.test(file.path),
+    pattern: /\bupdateTable\("servers"\)/g,
+    says: "rows of servers are changed in services/compute/store/servers.ts and server-writes.ts, with NEXT_REVISION: lists show a row anew by it",
+  },
+  {
     name: "child processes",
     in: (file) => inProgram(file) && !file.path.startsWith("apps/"),
     look: "uncommented",
