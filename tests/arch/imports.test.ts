@@ -19,7 +19,7 @@ const DIRECTIONS: readonly Direction[] = [
   { from: KERNEL, mayImport: [KERNEL] },
   { from: PROTOCOL, mayImport: [PROTOCOL] },
   {
-    from: /^agent\/drivers\/\w+\/sim\//,
+    from: /^agent\/drivers\/[\w-]+\/sim\//,
     mayImport: [/^agent\/(drivers|protocol|sim)\//, /^agent\/runtime\/call\.ts$/, /^kernel\/(clock|errors|ids|log)\//],
   },
   {
@@ -44,7 +44,7 @@ const FOR_TESTS: readonly Direction[] = [
   {
     from: /^services\//,
     mayImport: [
-      /^agent\/(sim|drivers\/\w+\/sim|runtime)\//,
+      /^agent\/(sim|drivers\/[\w-]+\/sim|runtime)\//,
       // A test of one service sets up its neighbours, and looks what is left in their tables.
       /^services\/[^/]+\/(service|settings|seed|server-ports|testing\/.*|store\/(tables|migrations))\.ts$/,
     ],

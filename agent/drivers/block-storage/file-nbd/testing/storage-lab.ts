@@ -22,8 +22,13 @@ export async function whyNoStorage(): Promise<string | null> {
   return found?.code === 0 ? null : "qemu-storage-daemon is not installed";
 }
 
+export interface StorageLab extends BlockStorageEnvironment {
+  /** Of one more member of the cluster. */
+  readonly memberOptions: Omit<FileNbdOptions, "clock" | "ids" | "log">;
+}
+
 /** Two members of a cluster over one replicated array, and a backend apart, in a folder of their own. */
-export async function storageLab(): Promise<BlockStorageEnvironment> {
+export async function storageLab(): Promise<StorageLab> {
   const dir = await mkdtemp(join(tmpdir(), "pl-"));
   const capacityGiB = 8;
   const common = { capacityGiB, reservedPercent: 0, runDir: join(dir, "run"), clock: systemClock, ids: systemIds };
@@ -53,7 +58,9 @@ export async function storageLab(): Promise<BlockStorageEnvironment> {
   await writeFile(image, content);
   await truncate(image, IMAGE_BYTES);
   const clients = new Set<NbdClient>();
+  const { clock: _clock, ids: _ids, log: _log, ...memberOptions } = shared("host-9");
   return {
+    memberOptions,
     a,
     b,
     other,
