@@ -1,4 +1,5 @@
 import { agentVerbs } from "../../agent/protocol/agent.ts";
+import { blockStorageVerbs } from "../../agent/protocol/block-storage.ts";
 import { computeVerbs } from "../../agent/protocol/compute.ts";
 import * as envelope from "../../agent/protocol/envelope.ts";
 
@@ -9,7 +10,10 @@ export function agentProtocol(): Record<string, unknown> {
     title: "Pileus agent protocol",
     envelope: { ...envelope },
     verbs: Object.fromEntries(
-      Object.entries({ ...agentVerbs, ...computeVerbs }).map(([name, { input, result }]) => [name, { input, result }]),
+      Object.entries({ ...agentVerbs, ...blockStorageVerbs, ...computeVerbs }).map(([name, { input, result }]) => [
+        name,
+        { input, result },
+      ]),
     ),
   };
 }
