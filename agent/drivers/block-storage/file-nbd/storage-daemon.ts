@@ -166,9 +166,7 @@ export class DaemonTalk {
   /** Writes the disk as it is at this moment into the file `path`, which is of equal size. Throws `storage.copy_failed`. */
   async backup(path: string, signal: AbortSignal, progress: (state: JobState) => void): Promise<void> {
     await this.#endBackup();
-    const file = { driver: "file", filename: path, locking: "on", discard: "unmap" };
-    // Holes of the disk come as zeros and stay holes.
-    const target = { driver: "raw", "node-name": BACKUP, file, discard: "unmap", "detect-zeroes": "unmap" };
+    const target = { driver: "raw", "node-name": BACKUP, file: { driver: "file", filename: path, locking: "on" } };
     await this.#qmp.execute("blockdev-add", target);
     try {
       const options = { "job-id": BACKUP, device: BASE, target: BACKUP, sync: "full", "auto-dismiss": false };
