@@ -14,9 +14,27 @@ export const VOLUME_ADMIN_RULES: readonly string[] = [
   "volume_extension:volume_type_access:removeProjectAccess",
   "volume_extension:quotas:update",
   "volume_extension:quotas:delete",
+  "volume:force_delete",
+  "volume_extension:volume_host_attribute",
+  "volume_extension:volume_mig_status_attribute",
+  "volume_extension:volume_admin_actions:reset_status",
+  "volume_extension:volume_admin_actions:force_delete",
 ];
 
-export const VOLUME_MEMBER_RULES: readonly string[] = [];
+export const VOLUME_MEMBER_RULES: readonly string[] = [
+  "volume:create",
+  "volume:create_from_image",
+  "volume:update",
+  "volume:delete",
+  "volume:extend",
+  "volume:create_volume_metadata",
+  "volume:update_volume_metadata",
+  "volume:delete_volume_metadata",
+  "volume_extension:volume_actions:set_bootable",
+  "volume_extension:volume_image_metadata:set",
+  "volume_extension:volume_image_metadata:remove",
+  "message:delete",
+];
 
 export const VOLUME_READER_RULES: readonly string[] = [
   "volume_extension:type_get",
@@ -27,4 +45,11 @@ export const VOLUME_READER_RULES: readonly string[] = [
   "volume_extension:volume_type_access",
   "volume_extension:quotas:show",
   "limits_extension:used_limits",
+  "volume:get",
+  "volume:get_all",
+  "volume:get_volume_metadata",
+  "volume_extension:volume_tenant_attribute",
+  "volume_extension:volume_image_metadata:show",
+  "message:get",
+  "message:get_all",
 ];

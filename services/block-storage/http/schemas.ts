@@ -27,3 +27,10 @@ export const ExtraSpecs = Type.Record(
   Type.String({ maxLength: 255 }),
   { additionalProperties: false },
 );
+
+/** What users write to volumes and snapshots. */
+export const VolumeMetadata = Type.Record(
+  Type.String({ pattern: "^[a-zA-Z0-9\\-_:. ]{1,255}$" }),
+  Type.String({ maxLength: 255 }),
+  { additionalProperties: false },
+);

@@ -1,10 +1,11 @@
 import { Type } from "typebox";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import { type Route, route } from "../../../kernel/http/route.ts";
+import { extraSpecsOf } from "../store/find-type.ts";
 import { getType, mustBeUnused, updateType } from "../store/volume-types.ts";
 import type { FaceDependencies } from "./dependencies.ts";
 import { ExtraSpecs } from "./schemas.ts";
-import { ownTarget, type Specs, specsOf, viewerOf, visibleSpecs } from "./type-view.ts";
+import { ownTarget, type Specs, viewerOf, visibleSpecs } from "./type-view.ts";
 
 const RULE = "volume_extension:types_extra_specs";
 const SENSITIVE = `${RULE}:read_sensitive`;
@@ -22,7 +23,7 @@ export function typeExtraSpecRoutes(deps: FaceDependencies): Route[] {
     await store.tx(async (t) => {
       const row = await getType(t, viewerOf(request), id);
       await mustBeUnused(t, id);
-      await updateType(t, id, { extra_specs: JSON.stringify(next(specsOf(row))) }, clock.now());
+      await updateType(t, id, { extra_specs: JSON.stringify(next(extraSpecsOf(row))) }, clock.now());
     });
   };
 

@@ -1,4 +1,5 @@
 import type { ApiRequest } from "../../../kernel/http/request.ts";
+import { extraSpecsOf } from "../store/find-type.ts";
 import type { VolumeTypeRow } from "../store/tables.ts";
 import type { TypeViewer } from "../store/volume-types.ts";
 
@@ -25,12 +26,8 @@ export function ownTarget({ context }: Pick<ApiRequest, "context">) {
   return { project_id: context.projectId };
 }
 
-export function specsOf(row: VolumeTypeRow): Specs {
-  return JSON.parse(row.extra_specs) as Specs;
-}
-
 export function visibleSpecs(request: Asking, row: VolumeTypeRow): Specs {
-  const specs = specsOf(row);
+  const specs = extraSpecsOf(row);
   if (request.check("volume_extension:types_extra_specs:read_sensitive", ownTarget(request))) return specs;
   return Object.fromEntries(Object.entries(specs).filter(([key]) => USER_VISIBLE.includes(key)));
 }

@@ -1,10 +1,16 @@
 import type { Route } from "../../../kernel/http/route.ts";
 import type { FaceDependencies } from "./dependencies.ts";
 import { limitRoutes } from "./limits.ts";
+import { messageRoutes } from "./messages.ts";
 import { quotaSetRoutes } from "./quota-sets.ts";
 import { typeAccessRoutes } from "./type-access.ts";
 import { typeExtraSpecRoutes } from "./type-extra-specs.ts";
 import { typeRoutes } from "./types.ts";
+import { volumeActionRoutes } from "./volume-actions.ts";
+import { volumeMetadataRoutes } from "./volume-metadata.ts";
+import { volumeCreateRoute } from "./volumes-create.ts";
+import { volumeReads } from "./volumes-read.ts";
+import { volumeWrites } from "./volumes-write.ts";
 
 /** Everything that users have: volumes with what belongs to them, types and quotas. */
 export function volumeRoutes(deps: FaceDependencies): Route[] {
@@ -14,5 +20,11 @@ export function volumeRoutes(deps: FaceDependencies): Route[] {
     ...typeAccessRoutes(deps),
     ...quotaSetRoutes(deps),
     ...limitRoutes(deps),
+    ...volumeReads(deps),
+    volumeCreateRoute(deps),
+    ...volumeWrites(deps),
+    ...volumeMetadataRoutes(deps),
+    ...volumeActionRoutes(deps),
+    ...messageRoutes(deps),
   ];
 }

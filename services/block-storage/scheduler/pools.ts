@@ -1,7 +1,8 @@
 import type { BackendFacts } from "../../../agent/protocol/block-storage.ts";
+import type { Clock } from "../../../kernel/clock/clock.ts";
 import { isUp } from "../../../kernel/fleet/services.ts";
+import type { FleetSettings } from "../../../kernel/fleet/settings.ts";
 import type { Queries, Tx } from "../../../kernel/store/store.ts";
-import type { BlockStorageDependencies } from "../dependencies.ts";
 import { factsOf, poolOf } from "../domain/backend-facts.ts";
 import { placeText } from "../domain/place.ts";
 import { lockScope, type Scope } from "../store/backends.ts";
@@ -19,11 +20,17 @@ export interface Pool {
   /** What a volume's `cluster_name` becomes. */
   readonly cluster: string | null;
   readonly zone: string;
+  /** Of the service record of `host`. */
+  readonly serviceId: string;
   readonly backend: BackendRow;
   readonly facts: BackendFacts;
 }
 
-type Judging = Pick<BlockStorageDependencies, "kernel" | "fleet">;
+/** What tells whether a service lives. */
+export interface Judging {
+  readonly kernel: { readonly clock: Clock };
+  readonly fleet: FleetSettings;
+}
 
 /**
  * The pools that the scheduler may choose from, in the order of their services. Of a cluster its first living member stands
@@ -47,6 +54,7 @@ export async function schedulablePools(q: Queries, deps: Judging): Promise<Pool[
         host: placeText(record.host, pool),
         cluster: cluster === null ? null : placeText(cluster.name, pool),
         zone: record.zone,
+        serviceId: record.uuid,
         backend,
         facts,
       },

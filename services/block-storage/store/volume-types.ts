@@ -1,6 +1,7 @@
 import { type Kysely, sql } from "kysely";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import type { Queries, Tx } from "../../../kernel/store/store.ts";
+import { extraSpecsOf } from "./find-type.ts";
 import { type ListPage, pageOrder, type SortColumn } from "./listing.ts";
 import type { BlockStorageTables, VolumeTypeRow } from "./tables.ts";
 
@@ -62,11 +63,11 @@ export async function getType(q: Queries, viewer: TypeViewer, id: string): Promi
 }
 
 /** By id or, as bodies allow, by name. Undefined when there is none that the viewer may use. */
-export async function findType(q: Queries, viewer: TypeViewer, reference: string): Promise<VolumeTypeRow | undefined> {
-  let query = types(q).where((eb) => eb.or([eb("id", "=", reference), eb("name", "=", reference)]));
+export async function usableType(q: Queries, viewer: TypeViewer, named: string): Promise<VolumeTypeRow | undefined> {
+  let query = types(q).where((eb) => eb.or([eb("id", "=", named), eb("name", "=", named)]));
   if (!viewer.isAdmin) query = query.where(openTo(viewer.projectId));
   const rows = await query.execute();
-  return rows.find((row) => row.id === reference) ?? rows[0];
+  return rows.find((row) => row.id === named) ?? rows[0];
 }
 
 export async function typeById(q: Queries, id: string): Promise<VolumeTypeRow | undefined> {
@@ -185,4 +186,9 @@ export async function removeTypeAccess(t: Tx, typeId: string, projectId: string)
     .returning("type_id")
     .executeTakeFirst();
   return removed !== undefined;
+}
+
+/** Whether volumes of the type are mirrored to their backend's replication target. */
+export function wantsReplication(row: VolumeTypeRow): boolean {
+  return /^\s*<is>\s+true\s*$/i.test(extraSpecsOf(row).replication_enabled ?? "");
 }

@@ -23,6 +23,11 @@ export async function getVolume(q: Queries, id: string): Promise<VolumeRow> {
   return row;
 }
 
+/** Also when it is deleted by now. */
+export async function evenDeletedVolume(q: Queries, id: string): Promise<VolumeRow | undefined> {
+  return await q.tables<BlockStorageTables>().selectFrom("volumes").selectAll().where("id", "=", id).executeTakeFirst();
+}
+
 export function volumeNotFound(id: string): CloudError {
   return new CloudError("notFound", "block-storage.volume_not_found", `Volume ${id} could not be found.`);
 }
@@ -68,4 +73,18 @@ export async function transition(
     "block-storage.volume_status",
     `Cannot '${action}' volume ${id} while its status is '${found.status}'.`,
   );
+}
+
+export async function insertVolume(t: Tx, row: VolumeRow): Promise<void> {
+  await t.tables<BlockStorageTables>().insertInto("volumes").values(row).execute();
+}
+
+/** Changes what users write to a volume: nothing that its state depends on. Throws `block-storage.volume_not_found`. */
+export async function updateDetails(
+  t: Tx,
+  clock: Clock,
+  id: string,
+  patch: Partial<Pick<VolumeRow, "name" | "description" | "metadata" | "image_metadata" | "bootable">>,
+): Promise<VolumeRow> {
+  return await transition(t, { clock, id, from: null, to: { set: patch }, action: "update" });
 }

@@ -1,0 +1,35 @@
+import { blockStorageVerbs } from "../../../agent/protocol/block-storage.ts";
+import { minutes, seconds } from "../../../kernel/clock/clock.ts";
+import { type Operation, operation } from "../../../kernel/operations/definition.ts";
+import { findVolume } from "../store/volumes.ts";
+import { answerOf, scopeOf, type VolumeTarget, type VolumeTools } from "./volume-calls.ts";
+
+export interface RemoveLeftoverInput {
+  readonly volumeId: string;
+  /** `cluster@backend` or `node@backend` that may hold something of it. */
+  readonly scope: string;
+  readonly target: VolumeTarget;
+}
+
+export const REMOVE_LEFTOVER = "volume.remove_leftover";
+
+/** How long a backend that refuses, as a frozen one does, is left alone. */
+const RECHECK_MS = seconds(60);
+
+/** Takes away what a try to make a volume may have left on a backend; waits for one that is down, or frozen. */
+export function removeLeftoverOperation({ kernel }: Pick<VolumeTools, "kernel">): Operation<RemoveLeftoverInput> {
+  return operation<RemoveLeftoverInput>(REMOVE_LEFTOVER, { resource: "volume", deadlineMs: minutes(60) })
+    .pivot()
+    .step("remove", {
+      effect: async (a, { input }) => {
+        const { volumeId, scope, target } = input;
+        const volume = await findVolume(a.read, volumeId);
+        // It has come to live there after all.
+        if (volume && scopeOf(volume) === scope) return null;
+        const { backend, to } = target;
+        const gone = a.call(blockStorageVerbs, "volume.ensureAbsent", { backend, volumeId }, { to });
+        return (await answerOf(gone)).ok ? null : a.wait({ untilMs: kernel.clock.now() + RECHECK_MS });
+      },
+    })
+    .build();
+}

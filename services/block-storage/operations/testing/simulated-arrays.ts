@@ -1,0 +1,107 @@
+import type { VolumeSpec } from "../../../../agent/protocol/block-storage.ts";
+import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
+import type { CallerFactory, CallOptions } from "../../../../kernel/operations/command-caller.ts";
+
+interface StoredVolume {
+  sizeGiB: number;
+  readonly replicated: boolean;
+  readonly source: string;
+}
+
+interface Inputs {
+  readonly spec: VolumeSpec;
+  readonly volumeId: string;
+  readonly snapshotId: string;
+  readonly sizeGiB: number;
+}
+
+/** What one backend holds: its host's, or its cluster's. */
+export class SimulatedArray {
+  readonly volumes = new Map<string, StoredVolume>();
+  /** Volume of each snapshot. */
+  readonly snapshots = new Map<string, string>();
+  /** GiB. */
+  capacity = 100;
+  /** Refuses everything with this, or with nothing at all: its agent is away. */
+  refusal: CloudError | null = null;
+
+  get provisioned(): number {
+    return [...this.volumes.values()].reduce((sum, volume) => sum + volume.sizeGiB, 0);
+  }
+}
+
+/** Backends that keep volumes and answer at once, by `node@backend` or `cluster@backend`. */
+export class SimulatedArrays {
+  readonly #arrays = new Map<string, SimulatedArray>();
+  /** Who was told what, oldest first. */
+  readonly told: string[] = [];
+
+  readonly callers: CallerFactory = {
+    caller: () => async (_table, verb, input, options) => this.#answer(verb, input as never, options) as never,
+  };
+
+  of(scope: string): SimulatedArray {
+    const array = this.#arrays.get(scope) ?? new SimulatedArray();
+    this.#arrays.set(scope, array);
+    return array;
+  }
+
+  /** Everything that is anywhere, as texts. */
+  contents(): string[] {
+    return [...this.#arrays].flatMap(([scope, array]) => [
+      ...[...array.volumes].map(([id, { sizeGiB }]) => `${scope} ${id} ${sizeGiB}`),
+      ...[...array.snapshots.keys()].map((id) => `${scope} snapshot ${id}`),
+    ]);
+  }
+
+  #answer(verb: string, input: Inputs & { backend: string }, { to }: CallOptions): unknown {
+    const scope = "cluster" in to ? to.cluster : `${to.host}@${input.backend}`;
+    const array = this.of(scope);
+    this.told.push(`${scope} ${verb}`);
+    if (array.refusal) throw array.refusal;
+    const { volumeId, snapshotId, sizeGiB, spec } = input;
+    switch (verb) {
+      case "volume.ensure":
+        return ensure(array, spec);
+      case "volume.ensureAbsent":
+        array.volumes.delete(volumeId);
+        return {};
+      case "volume.ensureSize": {
+        const volume = found(array, volumeId);
+        mustFit(array, sizeGiB - volume.sizeGiB);
+        volume.sizeGiB = Math.max(volume.sizeGiB, sizeGiB);
+        return {};
+      }
+      case "snapshot.ensure":
+        found(array, volumeId);
+        array.snapshots.set(snapshotId, volumeId);
+        return {};
+      case "snapshot.ensureAbsent":
+        array.snapshots.delete(snapshotId);
+        return {};
+      default:
+        throw new CloudError("invalid", "agent.unknown_verb", `There is no verb ${verb}.`);
+    }
+  }
+}
+
+function ensure(array: SimulatedArray, { volumeId, sizeGiB, replicated, source }: VolumeSpec): unknown {
+  if (array.volumes.has(volumeId)) return {};
+  mustFit(array, sizeGiB);
+  if (source.kind === "volume") found(array, source.volumeId);
+  if (source.kind === "snapshot" && !array.snapshots.has(source.snapshotId))
+    throw new CloudError("notFound", "storage.snapshot_not_found", "There is no such snapshot.");
+  array.volumes.set(volumeId, { sizeGiB, replicated, source: source.kind });
+  return {};
+}
+
+function found(array: SimulatedArray, volumeId: string): StoredVolume {
+  const volume = array.volumes.get(volumeId);
+  if (volume) return volume;
+  throw new CloudError("notFound", "storage.volume_not_found", "There is no such volume.");
+}
+
+function mustFit(array: SimulatedArray, gib: number): void {
+  if (array.provisioned + gib > array.capacity)
+    throw new CloudError("noCapacity", "storage.no_space", "There is no room.");
+}

@@ -1,0 +1,61 @@
+import type { Clock } from "../../../kernel/clock/clock.ts";
+import { CloudError, type PublicFault, publicFault } from "../../../kernel/errors/cloud-error.ts";
+import type { FleetSettings } from "../../../kernel/fleet/settings.ts";
+import type { IdSource } from "../../../kernel/ids/ids.ts";
+import type { OperationControl } from "../../../kernel/operations/control.ts";
+import type { ImagePublic } from "../../image/public.ts";
+import { parsePlace, withoutPool } from "../domain/place.ts";
+import type { Pool } from "../scheduler/pools.ts";
+import type { BlockStorageSettings } from "../settings.ts";
+import type { VolumeRow } from "../store/tables.ts";
+
+/** What operations on volumes work with. */
+export interface VolumeTools {
+  readonly kernel: { readonly clock: Clock; readonly ids: IdSource; readonly operations: OperationControl };
+  readonly settings: BlockStorageSettings;
+  readonly fleet: FleetSettings;
+  readonly images: Pick<ImagePublic, "imageSource">;
+}
+
+/** Where a volume's commands go: any living member of its cluster, else its host; and the backend that they name. */
+export type VolumeTarget = {
+  readonly backend: string;
+  readonly to: { readonly cluster: string } | { readonly host: string };
+};
+
+/** `cluster@backend` or `node@backend` of a placed volume; null before it is placed. */
+export function scopeOf(volume: Pick<VolumeRow, "host" | "cluster_name">): string | null {
+  const place = volume.cluster_name ?? volume.host;
+  return place === null ? null : withoutPool(place);
+}
+
+/** Null for a volume that was never placed. */
+export function targetOf(volume: Pick<VolumeRow, "host" | "cluster_name">): VolumeTarget | null {
+  const { host, cluster_name: cluster } = volume;
+  if (host === null) return null;
+  const { node, backend } = parsePlace(host);
+  const to = cluster === null ? { host: node } : { cluster: withoutPool(cluster) };
+  return { backend: backend ?? "", to };
+}
+
+export function targetOfPool(pool: Pool): VolumeTarget {
+  const to = pool.cluster === null ? { host: pool.backend.node } : { cluster: pool.scope };
+  return { backend: pool.backend.backend, to };
+}
+
+/** How a backend answered a command that is not undone. */
+export type Outcome = { readonly ok: true } | { readonly ok: false; readonly fault: PublicFault };
+
+/**
+ * A refusal is an answer and ends the work. Everything else says nothing of what the backend did, so it is thrown, and
+ * asked again until there is an answer.
+ */
+export async function answerOf(work: Promise<unknown>): Promise<Outcome> {
+  try {
+    await work;
+    return { ok: true };
+  } catch (error) {
+    if (!(error instanceof CloudError) || error.kind === "unavailable") throw error;
+    return { ok: false, fault: publicFault(error) };
+  }
+}
