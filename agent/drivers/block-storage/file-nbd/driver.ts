@@ -15,7 +15,6 @@ import { ensureVolume, removeVolume } from "./volumes.ts";
 
 /** Locks of this name are no volume's: ids are UUIDs. */
 const BACKEND = "backend";
-const SETTLE_MS = 30_000;
 
 /**
  * Volumes as raw files, served over NBD by one storage daemon each. Daemons go on without the agent; a new driver over the same
@@ -65,7 +64,7 @@ class FileNbdDriver implements BlockStorageDriver {
   }
 
   async stats() {
-    await settleReplicas(this.#array, this.#soon());
+    await settleReplicas(this.#array, this.#closing.signal);
     return backendFacts(
       this.#array,
       ABILITIES.filter((ability) => this[ability] !== undefined),
@@ -81,7 +80,7 @@ class FileNbdDriver implements BlockStorageDriver {
 
   async inspect(volumeId: string): Promise<VolumeFacts | undefined> {
     const before = await this.#array.find(volumeId);
-    if (before?.replica) await settleOne(this.#array, volumeId, this.#soon());
+    if (before?.replica) await settleOne(this.#array, volumeId, this.#closing.signal);
     const volume = before?.replica ? await this.#array.find(volumeId) : before;
     return volume && this.#facts(volume);
   }
@@ -152,9 +151,5 @@ class FileNbdDriver implements BlockStorageDriver {
 
   #with<T>(volumeId: string, call: Call, work: (volume: VolumeCopies) => Promise<T>): Promise<T> {
     return this.#alone([volumeId], call, async () => work(await this.#array.required(volumeId)));
-  }
-
-  #soon(): AbortSignal {
-    return AbortSignal.any([this.#closing.signal, AbortSignal.timeout(SETTLE_MS)]);
   }
 }

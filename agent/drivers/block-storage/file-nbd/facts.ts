@@ -45,22 +45,33 @@ async function servesAll(array: StorageArray): Promise<boolean> {
   return true;
 }
 
+/** How long a look waits for whoever works on a volume. What it would have seen is on record by then, or seen next time. */
+const PATIENCE_MS = 500;
+
 /** Records of served volumes' second copies follow what their mirrors do by themselves. */
-export async function settleReplicas(array: StorageArray, signal: AbortSignal): Promise<void> {
+export async function settleReplicas(array: StorageArray, closing: AbortSignal): Promise<void> {
   if (array.targets.length === 0) return;
   for (const { volumeId, replicated, exported, role } of await (await activeSite(array)).copies()) {
-    if (replicated && exported && role === "main") await settleOne(array, volumeId, signal);
+    if (replicated && exported && role === "main") await settleOne(array, volumeId, closing);
   }
 }
 
-export async function settleOne(array: StorageArray, volumeId: string, signal: AbortSignal): Promise<void> {
-  await array.locks.holding([volumeId], signal, async () => {
-    const volume = await array.find(volumeId);
-    const talk = volume && (await array.talk(volume.main).catch(() => undefined));
-    try {
-      if (volume && talk && (await talk.exports())) await settleReplica(array, volume, talk);
-    } finally {
-      talk?.close();
-    }
-  });
+export async function settleOne(array: StorageArray, volumeId: string, closing: AbortSignal): Promise<void> {
+  const signal = AbortSignal.any([closing, AbortSignal.timeout(PATIENCE_MS)]);
+  await array.locks
+    .holding([volumeId], signal, () => settle(array, volumeId))
+    .catch((error: unknown) => {
+      closing.throwIfAborted();
+      if (error !== signal.reason) throw error;
+    });
+}
+
+async function settle(array: StorageArray, volumeId: string): Promise<void> {
+  const volume = await array.find(volumeId);
+  const talk = volume && (await array.talk(volume.main).catch(() => undefined));
+  try {
+    if (volume && talk && (await talk.exports())) await settleReplica(array, volume, talk);
+  } finally {
+    talk?.close();
+  }
 }
