@@ -19,7 +19,7 @@ export interface VerbHandler {
 
 /** One service on this host: what it tells the server and what it can be told to do. A new service is one more of these. */
 export interface AgentService {
-  /** `compute`, `block-storage`, …: the first part of its verbs' names. */
+  /** `compute`, `block-storage`, …: the type in its service records. */
   readonly service: string;
   readonly verbs: ReadonlyMap<string, VerbHandler>;
   /** Service records with fresh facts. */

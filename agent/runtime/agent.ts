@@ -42,7 +42,6 @@ export class Agent {
   readonly #options: AgentOptions;
   readonly #reporter: Reporter;
   readonly #executor: Executor;
-  readonly #verbs = new Map<string, ReadonlyMap<string, VerbHandler>>();
   readonly #unsubscribe: (() => void)[] = [];
   readonly #leaving = new AbortController();
   #introduced = false;
@@ -64,7 +63,7 @@ export class Agent {
       log,
     });
     this.#executor = new Executor({
-      verb: (name) => this.#verbs.get(name.slice(0, name.indexOf(".")))?.get(name),
+      verb: (name) => handlerOf(options.services, name),
       checks: options.checks,
       journal,
       reporter: this.#reporter,
@@ -73,7 +72,6 @@ export class Agent {
       image: options.image,
     });
     for (const service of options.services) {
-      this.#verbs.set(service.service, service.verbs);
       this.#unsubscribe.push(service.subscribe((event) => this.#reporter.event(event)));
     }
     for (const { key, outcome } of journal.finished()) this.#reporter.result({ key, outcome });
@@ -203,4 +201,13 @@ function withinLimit(clock: Clock, limitMs: number, work: Promise<void>): Promis
     const timer = clock.after(limitMs, resolve);
     work.then(resolve, reject).finally(() => timer.cancel());
   });
+}
+
+/** Names of verbs are of one service only; there are few services, and thousands of hosts may share their verbs. */
+function handlerOf(services: readonly AgentService[], verb: string): VerbHandler | undefined {
+  for (const { verbs } of services) {
+    const handler = verbs.get(verb);
+    if (handler) return handler;
+  }
+  return undefined;
 }
