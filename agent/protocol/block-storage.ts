@@ -208,7 +208,10 @@ export const blockStorageVerbs = {
     Type.Object({ backend: Name, targetId: Nullable(Name) }),
     Type.Object({ activeBackendId: Nullable(Name), volumes: Type.Array(FailoverOutcome) }),
   ),
-  /** Frozen: nothing is made, grown or removed (`storage.frozen`); what is served stays served. */
+  /**
+   * Frozen: no new volume or snapshot (`storage.frozen`), neither by `receive` nor by `adopt`. All else goes on: what is served stays
+   * served, volumes grow, are copied out and removed, and what was begun before is finished.
+   */
   "backend.freeze": verb(Backend, Nothing),
   "backend.thaw": verb(Backend, Nothing),
 

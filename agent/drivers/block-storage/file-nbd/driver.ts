@@ -7,7 +7,6 @@ import { ABILITIES, backendFacts, settleOne, settleReplicas } from "./facts.ts";
 import { failover } from "./failover.ts";
 import { adopt, listManageable, release } from "./manage.ts";
 import type { FileNbdOptions } from "./options.ts";
-import { requireNotFrozen } from "./pool.ts";
 import { ensureExported, ensureNotExported, ensureSize, factsOf } from "./serving.ts";
 import { checkedId } from "./site.ts";
 import { ensureSnapshot, findSnapshot, removeSnapshot, snapshotFacts } from "./snapshots.ts";
@@ -98,7 +97,6 @@ class FileNbdDriver implements BlockStorageDriver {
 
   ensureSize(volumeId: string, sizeGiB: number, call: Call): Promise<VolumeFacts> {
     return this.#with(volumeId, call, async (volume) => {
-      if (volume.main.record.sizeGiB < sizeGiB) await requireNotFrozen(this.#array);
       await ensureSize(this.#array, volume, sizeGiB, call.signal);
       return this.#facts(volume);
     });

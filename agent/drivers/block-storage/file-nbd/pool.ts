@@ -37,7 +37,7 @@ export async function reserve(
   });
 }
 
-/** Throws `storage.frozen` while nothing may be made, grown or removed. */
+/** Throws `storage.frozen` while nothing new may be made. */
 export async function requireNotFrozen(array: StorageArray): Promise<void> {
   if (!(await array.backend()).frozen) return;
   throw new CloudError("conflict", "storage.frozen", "The storage backend is frozen.");

@@ -86,7 +86,6 @@ export async function finishMaking(array: StorageArray, volume: VolumeCopies, si
 
 export async function removeVolume(array: StorageArray, volumeId: string): Promise<void> {
   const copies = await copiesOf(array, volumeId);
-  if (copies.length > 0 && copies.some(({ record }) => record.state !== "removing")) await requireNotFrozen(array);
   for (const copy of copies) await array.update(copy, { state: "removing", exported: false });
   // The one of the backend itself goes first: a copy there without a second one counts as removed when a failback finds it.
   for (const { site } of copies) {

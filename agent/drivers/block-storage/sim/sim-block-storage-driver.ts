@@ -113,9 +113,7 @@ class SimBlockStorageDriver implements BlockStorageDriver {
 
   ensureAbsent(volumeId: string, call: Call): Promise<void> {
     return this.#act("volume.ensureAbsent", call.signal, () => {
-      if (!this.#pool.volumes.has(checkedId(volumeId))) return;
-      this.#pool.requireNotFrozen();
-      this.#pool.volumes.delete(volumeId);
+      this.#pool.volumes.delete(checkedId(volumeId));
     });
   }
 
@@ -123,7 +121,6 @@ class SimBlockStorageDriver implements BlockStorageDriver {
     return this.#change("volume.ensureSize", volumeId, call, (volume) => {
       if (sizeGiB < volume.sizeGiB) throw tooSmall("A volume cannot shrink.");
       if (sizeGiB === volume.sizeGiB) return;
-      this.#pool.requireNotFrozen();
       this.#pool.requireSpace(sizeGiB - volume.sizeGiB);
       volume.sizeGiB = sizeGiB;
     });
@@ -166,9 +163,7 @@ class SimBlockStorageDriver implements BlockStorageDriver {
 
   ensureSnapshotAbsent(snapshotId: string, call: Call): Promise<void> {
     return this.#act("snapshot.ensureAbsent", call.signal, () => {
-      if (!this.#pool.snapshots.has(checkedId(snapshotId))) return;
-      this.#pool.requireNotFrozen();
-      this.#pool.snapshots.delete(snapshotId);
+      this.#pool.snapshots.delete(checkedId(snapshotId));
     });
   }
 

@@ -78,6 +78,7 @@ export class SimPool {
     throw new CloudError("noCapacity", "storage.no_space", "The storage pool has not enough free space.");
   }
 
+  /** Asked before anything new is made. */
   requireNotFrozen(): void {
     if (this.frozen) throw new CloudError("conflict", "storage.frozen", "The storage backend is frozen.");
   }
