@@ -19,6 +19,8 @@ export const VOLUME_ADMIN_RULES: readonly string[] = [
   "volume_extension:volume_mig_status_attribute",
   "volume_extension:volume_admin_actions:reset_status",
   "volume_extension:volume_admin_actions:force_delete",
+  "volume_extension:snapshot_admin_actions:reset_status",
+  "volume_extension:snapshot_admin_actions:force_delete",
 ];
 
 export const VOLUME_MEMBER_RULES: readonly string[] = [
@@ -34,6 +36,11 @@ export const VOLUME_MEMBER_RULES: readonly string[] = [
   "volume_extension:volume_image_metadata:set",
   "volume_extension:volume_image_metadata:remove",
   "message:delete",
+  "volume:create_snapshot",
+  "volume:update_snapshot",
+  "volume:delete_snapshot",
+  "volume:update_snapshot_metadata",
+  "volume:delete_snapshot_metadata",
 ];
 
 export const VOLUME_READER_RULES: readonly string[] = [
@@ -51,5 +58,9 @@ export const VOLUME_READER_RULES: readonly string[] = [
   "volume_extension:volume_tenant_attribute",
   "volume_extension:volume_image_metadata:show",
   "message:get",
+  "volume:get_snapshot",
+  "volume:get_all_snapshots",
+  "volume:get_snapshot_metadata",
+  "volume_extension:extended_snapshot_attributes",
   "message:get_all",
 ];

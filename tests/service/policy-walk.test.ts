@@ -53,6 +53,7 @@ const PRIVATE: readonly string[] = [
   "/network/security-groups",
   "/network/security-group-rules",
   "/image/images",
+  "/volume/volumes",
   "/v1/operations",
 ];
 

@@ -4,7 +4,7 @@ import { DELETABLE, DELETABLE_SNAPSHOT, invalidVolume, mustBeRemovable } from ".
 import { REMOVE_LEFTOVER } from "../operations/remove-leftover.ts";
 import { scopeOf } from "../operations/volume-calls.ts";
 import { lockScope, stateOfScope } from "../store/backends.ts";
-import { setSnapshotStatus, snapshotsOf } from "../store/snapshots.ts";
+import { snapshotsOf, transitionSnapshot } from "../store/snapshots.ts";
 import type { VolumeRow } from "../store/tables.ts";
 import { lockVolume, transition, volumeNotFound } from "../store/volumes.ts";
 import type { FaceDependencies } from "./dependencies.ts";
@@ -34,7 +34,9 @@ export async function removeVolume(t: Tx, deps: FaceDependencies, removal: Remov
   if (snapshots.some((snapshot) => !DELETABLE_SNAPSHOT.includes(snapshot.status)))
     throw invalidVolume(`A snapshot of volume ${id} is being worked on.`);
   await abandonWork(t, deps, id);
-  for (const snapshot of snapshots) await setSnapshotStatus(t, clock, snapshot.id, "deleting");
+  const snapshotTo = { status: "deleting" as const };
+  for (const { id: one } of snapshots)
+    await transitionSnapshot(t, { clock, id: one, from: null, to: snapshotTo, action: "delete" });
   const gone = volume.host === null ? { deleted_at: clock.now() } : {};
   const to = { status: "deleting" as const, set: { previous_status: volume.status, ...gone } };
   await transition(t, { clock, id, from: [volume.status], to, action: "delete" });

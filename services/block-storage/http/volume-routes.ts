@@ -2,12 +2,15 @@ import type { Route } from "../../../kernel/http/route.ts";
 import type { FaceDependencies } from "./dependencies.ts";
 import { limitRoutes } from "./limits.ts";
 import { messageRoutes } from "./messages.ts";
+import { snapshotMetadataRoutes, volumeMetadataRoutes } from "./metadata-routes.ts";
 import { quotaSetRoutes } from "./quota-sets.ts";
+import { snapshotActionRoutes } from "./snapshot-actions.ts";
+import { snapshotRoutes } from "./snapshots.ts";
+import { snapshotCreateRoute } from "./snapshots-create.ts";
 import { typeAccessRoutes } from "./type-access.ts";
 import { typeExtraSpecRoutes } from "./type-extra-specs.ts";
 import { typeRoutes } from "./types.ts";
 import { volumeActionRoutes } from "./volume-actions.ts";
-import { volumeMetadataRoutes } from "./volume-metadata.ts";
 import { volumeCreateRoute } from "./volumes-create.ts";
 import { volumeReads } from "./volumes-read.ts";
 import { volumeWrites } from "./volumes-write.ts";
@@ -25,6 +28,10 @@ export function volumeRoutes(deps: FaceDependencies): Route[] {
     ...volumeWrites(deps),
     ...volumeMetadataRoutes(deps),
     ...volumeActionRoutes(deps),
+    ...snapshotRoutes(deps),
+    snapshotCreateRoute(deps),
+    ...snapshotMetadataRoutes(deps),
+    ...snapshotActionRoutes(deps),
     ...messageRoutes(deps),
   ];
 }

@@ -1,6 +1,8 @@
 import type { AnyOperation, Operation } from "../../../kernel/operations/definition.ts";
 import type { BlockStorageDependencies } from "../dependencies.ts";
+import { type CreateSnapshotInput, createSnapshotOperation } from "./create-snapshot.ts";
 import { type CreateVolumeInput, createVolumeOperation } from "./create-volume.ts";
+import { type DeleteSnapshotInput, deleteSnapshotOperation } from "./delete-snapshot.ts";
 import { type DeleteVolumeInput, deleteVolumeOperation } from "./delete-volume.ts";
 import { type ExtendVolumeInput, extendVolumeOperation } from "./extend-volume.ts";
 import { type FailoverInput, failoverOperation } from "./failover.ts";
@@ -14,6 +16,8 @@ export interface BlockStorageOperations {
   readonly createVolume: Operation<CreateVolumeInput>;
   readonly deleteVolume: Operation<DeleteVolumeInput>;
   readonly extendVolume: Operation<ExtendVolumeInput>;
+  readonly createSnapshot: Operation<CreateSnapshotInput>;
+  readonly deleteSnapshot: Operation<DeleteSnapshotInput>;
   readonly removeLeftover: Operation<RemoveLeftoverInput>;
 }
 
@@ -25,6 +29,8 @@ export function blockStorageOperations(deps: BlockStorageDependencies): BlockSto
     createVolume: createVolumeOperation(deps, removeLeftover),
     deleteVolume: deleteVolumeOperation(deps),
     extendVolume: extendVolumeOperation(deps),
+    createSnapshot: createSnapshotOperation(deps),
+    deleteSnapshot: deleteSnapshotOperation(deps),
     removeLeftover,
   };
 }

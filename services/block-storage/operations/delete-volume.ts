@@ -2,7 +2,7 @@ import { blockStorageVerbs } from "../../../agent/protocol/block-storage.ts";
 import { minutes } from "../../../kernel/clock/clock.ts";
 import { type Operation, operation } from "../../../kernel/operations/definition.ts";
 import { insertMessage } from "../store/messages.ts";
-import { deleteSnapshotRow, setSnapshotStatus, snapshotsOf } from "../store/snapshots.ts";
+import { snapshotsOf, transitionSnapshot } from "../store/snapshots.ts";
 import { getVolume, transition } from "../store/volumes.ts";
 import { answerOf, type Outcome, targetOf, type VolumeTools } from "./volume-calls.ts";
 
@@ -58,8 +58,10 @@ export function deleteVolumeOperation(deps: VolumeTools): Operation<DeleteVolume
         const snapshots = input.cascade ? await snapshotsOf(t, id) : [];
         const refused = out.remove?.ok !== true;
         for (const snapshot of snapshots) {
-          if (refused) await setSnapshotStatus(t, clock, snapshot.id, "error_deleting");
-          else await deleteSnapshotRow(t, clock, snapshot.id);
+          const to = refused
+            ? { status: "error_deleting" as const }
+            : { status: "deleted" as const, set: { deleted_at: clock.now() } };
+          await transitionSnapshot(t, { clock, id: snapshot.id, from: null, to, action: "delete" });
         }
         if (!refused) {
           const to = { set: { deleted_at: clock.now() } };

@@ -1,10 +1,9 @@
 import { blockStorageVerbs } from "../../../agent/protocol/block-storage.ts";
 import { minutes } from "../../../kernel/clock/clock.ts";
-import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import { type Operation, operation } from "../../../kernel/operations/definition.ts";
 import { detailOf, insertMessage } from "../store/messages.ts";
 import { getVolume, transition } from "../store/volumes.ts";
-import { answerOf, targetOf, type VolumeTools } from "./volume-calls.ts";
+import { answerOf, requiredTarget, type VolumeTools } from "./volume-calls.ts";
 
 export interface ExtendVolumeInput {
   readonly volumeId: string;
@@ -21,9 +20,7 @@ export function extendVolumeOperation(deps: VolumeTools): Operation<ExtendVolume
     .step("grow", {
       effect: async (a, { input }) => {
         const { volumeId, sizeGiB } = input;
-        const target = targetOf(await getVolume(a.read, volumeId));
-        if (target === null) throw new CloudError("internal", "block-storage.not_placed", "The volume is nowhere.");
-        const { backend, to } = target;
+        const { backend, to } = requiredTarget(await getVolume(a.read, volumeId));
         return await answerOf(a.call(blockStorageVerbs, "volume.ensureSize", { backend, volumeId, sizeGiB }, { to }));
       },
       span: [0, 95],

@@ -38,6 +38,13 @@ export function targetOf(volume: Pick<VolumeRow, "host" | "cluster_name">): Volu
   return { backend: backend ?? "", to };
 }
 
+/** As `targetOf`, for a volume that must have been placed: it was made once. */
+export function requiredTarget(volume: Pick<VolumeRow, "host" | "cluster_name">): VolumeTarget {
+  const target = targetOf(volume);
+  if (target) return target;
+  throw new CloudError("internal", "block-storage.not_placed", "The volume is nowhere.");
+}
+
 export function targetOfPool(pool: Pool): VolumeTarget {
   const to = pool.cluster === null ? { host: pool.backend.node } : { cluster: pool.scope };
   return { backend: pool.backend.backend, to };

@@ -66,6 +66,7 @@ export async function makeResources(
     ],
     ["/compute/os-quota-sets", projectId],
     ["/volume/os-quota-sets", projectId],
+    ["/volume/volumes", await made("/volume/v3/volumes", "volume", { size: 1 })],
     ["/compute/os-simple-tenant-usage", projectId],
     ["/compute/os-services", await first("/compute/v2.1/os-services", "services")],
     ["/compute/os-hypervisors", await first("/compute/v2.1/os-hypervisors", "hypervisors")],
