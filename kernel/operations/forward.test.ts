@@ -27,6 +27,15 @@ onBothStores("going forward", (open) => {
     }
   });
 
+  test("an operation ends when its last effect has, however long that takes", async () => {
+    const definition = operation<null>("test.slow", { deadlineMs: 60_000, resource: "thing" })
+      .step("slow", { effect: async () => void bench.clock.advance(50) })
+      .build();
+    const bench = await OperationsBench.open(open, { definitions: [definition] });
+    const done = await bench.show(await bench.run(definition, null));
+    assert.deepEqual([done.state, done.finished_at], ["done", bench.clock.now()]);
+  });
+
   test("a failure before the pivot undoes what had started, newest first, the failed step too", async () => {
     const record = recorded();
     fail(record, "do:c");

@@ -83,7 +83,7 @@ export class Forward {
       return true;
     }
     const last = position === this.#scope.definition.steps.length - 1;
-    const ending = last ? this.#scope.finished("done") : {};
+    const ending = () => (last ? this.#scope.finished("done") : {});
     if (step.kind === "tx") {
       await this.#doTx(step, position, context, ending);
       return true;
@@ -95,7 +95,7 @@ export class Forward {
     step: AnyStep,
     position: number,
     context: StepContext<unknown, unknown>,
-    ending: OperationPatch,
+    ending: () => OperationPatch,
   ): Promise<void> {
     await supplied(() => this.#scope.hook(step, "do", "before"));
     const patch = {
@@ -104,7 +104,7 @@ export class Forward {
       attempts: 0,
       trouble: null,
       ...this.#passing(step),
-      ...ending,
+      ...ending(),
     };
     await this.#commitDone(patch, this.#next(position), async (t, writer) => {
       this.#demandNotCancelled(step);
@@ -119,7 +119,7 @@ export class Forward {
     step: AnyStep,
     position: number,
     context: StepContext<unknown, unknown>,
-    ending: OperationPatch,
+    ending: () => OperationPatch,
   ): Promise<boolean> {
     const { effect } = step;
     if (!effect) throw new Error(`step ${step.name} has no effect`);
@@ -142,7 +142,7 @@ export class Forward {
       await this.#park(step, result, opened);
       return false;
     }
-    const patch = { attempts: 0, trouble: null, ...percentPatch(step, 100), ...ending };
+    const patch = { attempts: 0, trouble: null, ...percentPatch(step, 100), ...ending() };
     await this.#commitDone(patch, this.#next(position, result), async (t, writer) => {
       await opened.consumeSignals(t);
       writer.done(step, position, journal.step(step.name), result, this.#event(step, context));

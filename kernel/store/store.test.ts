@@ -36,10 +36,10 @@ onBothStores("store", (open) => {
       store.tx((t) => add(t, "c")),
       store.tx((t) => add(t, "a")),
     ]);
-    assert.deepEqual(
-      outcomes.map((o) => o.status),
-      ["fulfilled", "rejected", "fulfilled", "rejected"],
-    );
+    const [a, thrown, c, again] = outcomes.map((o) => o.status);
+    assert.deepEqual([thrown, c], ["rejected", "fulfilled"]);
+    // On PostgreSQL they have a connection each: either may be first.
+    assert.deepEqual([a, again].toSorted(), ["fulfilled", "rejected"]);
     assert.deepEqual(await ids(store), ["a", "c"]);
   });
 
