@@ -1,6 +1,6 @@
 import { cp, mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { Qmp } from "../agent/drivers/compute/qemu/qmp.ts";
+import { Qmp } from "../agent/process/qmp.ts";
 import { runCommand } from "../agent/process/run-command.ts";
 import { hostDir } from "../apps/cli/local-hosts.ts";
 import { sleep, systemClock } from "../kernel/clock/clock.ts";

@@ -12,7 +12,8 @@ import {
   removeHostNamespace,
 } from "../../agent/drivers/compute/network/fabric.ts";
 import { createQemuDriver } from "../../agent/drivers/compute/qemu/driver.ts";
-import { killForCertain, livePid } from "../../agent/drivers/compute/qemu/guest-process.ts";
+import { livePid } from "../../agent/process/pid-file.ts";
+import { killForCertain } from "../../agent/process/running-process.ts";
 import { systemClock } from "../../kernel/clock/clock.ts";
 import { CloudError } from "../../kernel/errors/cloud-error.ts";
 import { silentLogger } from "../../kernel/log/logger.ts";

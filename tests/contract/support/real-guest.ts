@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { type FileHandle, open, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { GuestAgent } from "../../../agent/drivers/compute/qemu/guest-agent.ts";
-import { livePid } from "../../../agent/drivers/compute/qemu/guest-process.ts";
 import { ticksOf } from "../../../agent/drivers/compute/qemu/testing/lab.ts";
+import { livePid } from "../../../agent/process/pid-file.ts";
 import { tryCommand } from "../../../agent/process/run-command.ts";
 import { sleep, systemClock } from "../../../kernel/clock/clock.ts";
 

@@ -1,11 +1,12 @@
 import { mkdir, readlink, rename, rm, symlink } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
+import { killForCertain } from "../../../process/running-process.ts";
 import type { Connection } from "../../../protocol/block-storage.ts";
 import { readJson, writeJson } from "./durable-json.ts";
 import { FileLocks } from "./file-locks.ts";
 import type { FileNbdOptions } from "./options.ts";
-import { daemonsMarked, identify, isAlive, killForCertain } from "./process-identity.ts";
+import { daemonsMarked, identify, isAlive } from "./process-identity.ts";
 import type { BackendRecord, CopyRecord, DaemonRecord } from "./records.ts";
 import { checkedId, Site } from "./site.ts";
 import { type DaemonFiles, DaemonTalk, daemonFiles, startDaemon } from "./storage-daemon.ts";

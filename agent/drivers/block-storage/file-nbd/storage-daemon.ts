@@ -2,9 +2,9 @@ import { chmod, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Clock, sleep } from "../../../../kernel/clock/clock.ts";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
+import { isRefusal, isUnreachable, Qmp } from "../../../process/qmp.ts";
 import { runCommand } from "../../../process/run-command.ts";
 import type { Connection } from "../../../protocol/block-storage.ts";
-import { isRefusal, isUnreachable, Qmp } from "../../compute/qemu/qmp.ts";
 
 const QUIT_WITHIN_MS = 5_000;
 

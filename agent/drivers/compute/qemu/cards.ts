@@ -1,10 +1,10 @@
+import { isRefusal, type Qmp } from "../../../process/qmp.ts";
 import type { Nic } from "../../../protocol/compute.ts";
 import { cardBackend, cardDevice, netBackend, netDevice } from "./command-line.ts";
 import type { Guest } from "./guest.ts";
 import { unresponsive } from "./guest-agent.ts";
 import type { Host } from "./host.ts";
 import { cardSlots } from "./pci-slots.ts";
-import { isRefusal, type Qmp } from "./qmp.ts";
 
 /** A guest that has not let go of a device by then has no hot plug, or does not live. */
 const UNPLUG_LIMIT_MS = 20_000;

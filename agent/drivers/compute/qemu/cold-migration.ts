@@ -1,6 +1,7 @@
 import { mkdir, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
+import { endHelper, livePid } from "../../../process/pid-file.ts";
 import { runCommand } from "../../../process/run-command.ts";
 import type { GuestSpec } from "../../../protocol/compute.ts";
 import type { Call } from "../../../runtime/call.ts";
@@ -10,7 +11,6 @@ import { diskUri, parseDiskUri } from "./disk-uri.ts";
 import { checkDisk, exists, putOverImage } from "./disks.ts";
 import { withFreePort } from "./free-port.ts";
 import type { Guest } from "./guest.ts";
-import { endHelper, livePid } from "./guest-process.ts";
 import type { Host } from "./host.ts";
 
 const EXPORT = "disk-copy";

@@ -1,12 +1,12 @@
 import { readFile } from "node:fs/promises";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
+import type { Qmp } from "../../../process/qmp.ts";
 import type { Nic } from "../../../protocol/compute.ts";
 import type { CardTraffic, DiskTraffic, GuestDiagnostics } from "../../../protocol/diagnostics.ts";
 import { tapName } from "../network/host-network.ts";
 import { ip, linkExists } from "../network/ip-command.ts";
 import type { Guest } from "./guest.ts";
 import type { Host } from "./host.ts";
-import type { Qmp } from "./qmp.ts";
 
 /** Linux counts in these for programs, whatever its own clock does. */
 const TICKS_PER_S = 100;

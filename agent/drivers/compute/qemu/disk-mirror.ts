@@ -1,6 +1,6 @@
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
+import { isRefusal, type Qmp } from "../../../process/qmp.ts";
 import { parseDiskUri, socketAddress } from "./disk-uri.ts";
-import { isRefusal, type Qmp } from "./qmp.ts";
 
 const JOB = "migration-root";
 const TARGET = "migration-target";

@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
+import { isUnreachable } from "../../../process/qmp.ts";
 import type { GuestFacts } from "../../../protocol/compute.ts";
 import type { Call } from "../../../runtime/call.ts";
 import type { ComputeDriver } from "../driver.ts";
@@ -16,7 +17,6 @@ import { guestNetworking } from "./networking.ts";
 import type { QemuDriverOptions } from "./options.ts";
 import { ensureGuest, ensureGuestAbsent, reboot, setPaused } from "./power.ts";
 import { qemuVersion } from "./qemu-version.ts";
-import { isUnreachable } from "./qmp.ts";
 import { stopGuest } from "./stop.ts";
 import { watchGuests } from "./watch.ts";
 

@@ -1,10 +1,11 @@
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
+import { livePid } from "../../../process/pid-file.ts";
 import { tryCommand } from "../../../process/run-command.ts";
+import { commandLine, killForCertain } from "../../../process/running-process.ts";
 import type { Fencing } from "../driver.ts";
 import { markFenced } from "./fence-marker.ts";
 import { checkedId } from "./guest-files.ts";
-import { isQemuOf, killForCertain, livePid } from "./guest-process.ts";
 import type { Host } from "./host.ts";
 import type { FenceTarget } from "./options.ts";
 
@@ -47,4 +48,10 @@ async function processesOf(target: FenceTarget, serverId: string): Promise<numbe
     for (const pid of stdout.split("\n").map(Number)) if (pid > 1 && (await isQemuOf(serverId, pid))) pids.add(pid);
   }
   return [...pids];
+}
+
+/** Whether the process is a QEMU program that works for this server: its id is in the paths that it was given. */
+async function isQemuOf(serverId: string, pid: number): Promise<boolean> {
+  const [program = "", ...args] = await commandLine(pid);
+  return basename(program).startsWith("qemu-") && args.some((arg) => arg.includes(serverId));
 }

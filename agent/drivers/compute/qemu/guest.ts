@@ -2,12 +2,12 @@ import { mkdir } from "node:fs/promises";
 import type { Clock } from "../../../../kernel/clock/clock.ts";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import { errorFields, type Logger } from "../../../../kernel/log/logger.ts";
+import { livePid } from "../../../process/pid-file.ts";
+import { Qmp } from "../../../process/qmp.ts";
 import type { GuestFacts, GuestPower, GuestSpec } from "../../../protocol/compute.ts";
 import { GuestAgent } from "./guest-agent.ts";
 import type { GuestFiles } from "./guest-files.ts";
-import { livePid } from "./guest-process.ts";
 import { type GuestRecord, newRecord, readRecord, writeRecord } from "./guest-record.ts";
-import { Qmp } from "./qmp.ts";
 
 const POWER_OF_STATUS: Record<string, GuestPower> = {
   paused: "paused",
@@ -122,7 +122,7 @@ export class Guest {
     return qmp;
   }
 
-  /** Run state of the process as QEMU calls it; null without a process. Throws `compute.hypervisor_unreachable`. */
+  /** Run state of the process as QEMU calls it; null without a process. Throws `qemu.lost`, `qemu.silent`. */
   async status(): Promise<string | null> {
     if (!(await this.isAlive())) return null;
     try {

@@ -3,7 +3,7 @@ import { mkdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { systemClock } from "../../../../kernel/clock/clock.ts";
-import { commandLine } from "./guest-process.ts";
+import { commandLine } from "../../../process/running-process.ts";
 import { Lab, whyNoQemu } from "./testing/lab.ts";
 
 const skip = (await whyNoQemu()) ?? false;
@@ -43,7 +43,7 @@ test("a process that hangs keeps neither its host's agent from starting nor itse
       listed.map(({ serverId, power }) => [serverId, power]).toSorted(),
       [hung, rebooted].map(({ serverId }) => [serverId, "running"]).toSorted(),
     );
-    await assert.rejects(driver.inspect(hung.serverId), { code: "compute.hypervisor_unreachable", kind: "internal" });
+    await assert.rejects(driver.inspect(hung.serverId), { code: "qemu.silent", kind: "internal" });
 
     await promptly("removing", driver.ensureAbsent(hung.serverId, { disks: true }, lab.call()));
     assert.equal(await driver.inspect(hung.serverId), undefined);

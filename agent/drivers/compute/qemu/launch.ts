@@ -2,6 +2,7 @@ import { chmod, open, readFile, stat } from "node:fs/promises";
 import { sleep } from "../../../../kernel/clock/clock.ts";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import { runCommand } from "../../../process/run-command.ts";
+import { killForCertain } from "../../../process/running-process.ts";
 import type { GuestSpec } from "../../../protocol/compute.ts";
 import type { Call } from "../../../runtime/call.ts";
 import { insideNetns } from "../network/ip-command.ts";
@@ -10,7 +11,6 @@ import { writeConfigDrive } from "./config-drive.ts";
 import { bootFiles } from "./disks.ts";
 import { requireNotFenced } from "./fence-marker.ts";
 import type { Guest } from "./guest.ts";
-import { killForCertain } from "./guest-process.ts";
 import type { Host } from "./host.ts";
 
 /** A kernel does not fit into less and then restarts in a loop without a word. */

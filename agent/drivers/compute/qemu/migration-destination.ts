@@ -1,5 +1,6 @@
 import { rm, statfs } from "node:fs/promises";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
+import { isRefusal, type Qmp } from "../../../process/qmp.ts";
 import type { ComputeFacts, GuestFacts, GuestSpec, IncomingTarget, MigrationMode } from "../../../protocol/compute.ts";
 import type { Call } from "../../../runtime/call.ts";
 import { type DiskAddress, diskUri, socketAddress } from "./disk-uri.ts";
@@ -12,7 +13,6 @@ import type { Host } from "./host.ts";
 import { checkSpec, launch } from "./launch.ts";
 import { memoryUri, migrationState, setCapabilities } from "./migration-settings.ts";
 import { removeTaps } from "./power.ts";
-import { isRefusal, type Qmp } from "./qmp.ts";
 import { endProcess } from "./stop.ts";
 
 const EXPORT = "migration-root";

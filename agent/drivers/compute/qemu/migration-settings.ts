@@ -1,4 +1,4 @@
-import type { Qmp } from "./qmp.ts";
+import type { Qmp } from "../../../process/qmp.ts";
 
 /** QEMU's view of a migration; sizes in bytes. */
 export interface MigrationState {

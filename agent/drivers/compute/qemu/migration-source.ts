@@ -1,4 +1,5 @@
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
+import { isRefusal, type Qmp } from "../../../process/qmp.ts";
 import type { MigrationProgress } from "../../../protocol/compute.ts";
 import type { Call } from "../../../runtime/call.ts";
 import type { MigrateOutOptions } from "../driver.ts";
@@ -13,7 +14,6 @@ import {
   parseMemoryUri,
   setCapabilities,
 } from "./migration-settings.ts";
-import { isRefusal, type Qmp } from "./qmp.ts";
 
 const POLL_MS = 100;
 const ABORT_LIMIT_MS = 15_000;
@@ -256,7 +256,7 @@ async function change(guest: Guest, changes: Partial<OutgoingMigration>): Promis
 function outcomeOf(error: unknown): "failed" | "aborted" | null {
   if (!(error instanceof CloudError)) return null;
   if (error.code === "compute.migration_aborted") return "aborted";
-  const final = ["compute.migration_failed", "compute.hypervisor_refused", "compute.guest_not_running"];
+  const final = ["compute.migration_failed", "qemu.refused", "compute.guest_not_running"];
   return final.includes(error.code) ? "failed" : null;
 }
 

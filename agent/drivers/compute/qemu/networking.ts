@@ -1,4 +1,5 @@
 import { sleep } from "../../../../kernel/clock/clock.ts";
+import { isRefusal, type Qmp } from "../../../process/qmp.ts";
 import type { GuestFacts, GuestSpec, Nic } from "../../../protocol/compute.ts";
 import type { Call } from "../../../runtime/call.ts";
 import type { GuestNetworking, SeenByGuest } from "../driver.ts";
@@ -8,7 +9,6 @@ import { writeConfigDrive } from "./config-drive.ts";
 import type { Guest } from "./guest.ts";
 import { unresponsive } from "./guest-agent.ts";
 import type { Host } from "./host.ts";
-import { isRefusal, type Qmp } from "./qmp.ts";
 
 /** Covers the boot of a guest that was started a moment ago. */
 const AGENT_LIMIT_MS = 30_000;

@@ -1,5 +1,6 @@
 import { rm } from "node:fs/promises";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
+import { isUnreachable } from "../../../process/qmp.ts";
 import type { GuestFacts, GuestPower, GuestSpec, Nic } from "../../../protocol/compute.ts";
 import type { Call } from "../../../runtime/call.ts";
 import type { RemoveOptions } from "../driver.ts";
@@ -11,7 +12,6 @@ import type { Guest } from "./guest.ts";
 import type { Host } from "./host.ts";
 import { checkSpec, launch } from "./launch.ts";
 import { settleUnattended } from "./migration-source.ts";
-import { isUnreachable } from "./qmp.ts";
 import { endProcess, stopGuest } from "./stop.ts";
 
 export type WantedPower = "running" | "stopped" | "paused";

@@ -1,8 +1,9 @@
+import { exited } from "../../../process/pid-file.ts";
+import { isUnreachable, type Qmp } from "../../../process/qmp.ts";
+import { goneWithin, killForCertain } from "../../../process/running-process.ts";
 import type { Call } from "../../../runtime/call.ts";
 import type { Guest } from "./guest.ts";
-import { exited, goneWithin, killForCertain } from "./guest-process.ts";
 import type { Host } from "./host.ts";
-import { isUnreachable, type Qmp } from "./qmp.ts";
 
 const QUIT_MS = 3_000;
 /** A guest that is still starting has nobody to hear the button: it is pressed again. */

@@ -7,9 +7,10 @@ import { systemIds } from "../../../../../kernel/ids/ids.ts";
 import { silentLogger } from "../../../../../kernel/log/logger.ts";
 import type { BlockStorageEnvironment, ConformanceBackend } from "../../../../conformance/block-storage-environment.ts";
 import { tryCommand } from "../../../../process/run-command.ts";
+import { killForCertain } from "../../../../process/running-process.ts";
 import { createFileNbdDriver } from "../driver.ts";
 import type { FileNbdOptions } from "../options.ts";
-import { daemonsMarked, killForCertain } from "../process-identity.ts";
+import { daemonsMarked } from "../process-identity.ts";
 import { Site } from "../site.ts";
 import { NbdClient } from "./nbd-client.ts";
 

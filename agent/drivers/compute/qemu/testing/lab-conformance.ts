@@ -5,7 +5,7 @@ import { after } from "node:test";
 import { systemClock } from "../../../../../kernel/clock/clock.ts";
 import type { ComputeConformanceOptions } from "../../../../conformance/compute-driver-conformance.ts";
 import { runCommand } from "../../../../process/run-command.ts";
-import { killForCertain } from "../guest-process.ts";
+import { killForCertain } from "../../../../process/running-process.ts";
 import { Lab, whyNoHosts } from "./lab.ts";
 
 /** Two hosts of this machine for the conformance suite; where they cannot be, the reason in place of them. */

@@ -8,7 +8,9 @@ import { sleep, systemClock } from "../../../../../kernel/clock/clock.ts";
 import { systemIds } from "../../../../../kernel/ids/ids.ts";
 import { silentLogger } from "../../../../../kernel/log/logger.ts";
 import { ensureGuestImage, type GuestImage } from "../../../../guest-image/ensure-guest-image.ts";
+import { livePid } from "../../../../process/pid-file.ts";
 import { tryCommand } from "../../../../process/run-command.ts";
+import { killForCertain } from "../../../../process/running-process.ts";
 import type { GuestSpec, ImageSource, Nic } from "../../../../protocol/compute.ts";
 import type { Call } from "../../../../runtime/call.ts";
 import type { ComputeDriver } from "../../driver.ts";
@@ -21,7 +23,6 @@ import {
 } from "../../network/fabric.ts";
 import { createQemuDriver } from "../driver.ts";
 import { GuestAgent } from "../guest-agent.ts";
-import { killForCertain, livePid } from "../guest-process.ts";
 import type { QemuDriverOptions } from "../options.ts";
 
 /** A built guest image is worth keeping between test runs. */

@@ -3,8 +3,8 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
-import { systemClock } from "../../../../kernel/clock/clock.ts";
-import { killForCertain } from "./guest-process.ts";
+import { systemClock } from "../../kernel/clock/clock.ts";
+import { killForCertain } from "./running-process.ts";
 
 /** Memory to give back, so that a process takes a while to exit. */
 const BALLAST = "const b = Buffer.alloc(150e6, 1); process.stdout.write(String(b.length)); setInterval(() => {}, 1e6);";

@@ -1,6 +1,6 @@
 import { connect, type Socket } from "node:net";
-import type { Clock, Timer } from "../../../../kernel/clock/clock.ts";
-import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
+import type { Clock, Timer } from "../../kernel/clock/clock.ts";
+import { CloudError } from "../../kernel/errors/cloud-error.ts";
 
 export interface QmpEvent {
   event: string;
@@ -18,7 +18,7 @@ const COMMAND_TIMEOUT_MS = 30_000;
 
 /**
  * A connection to a QEMU process: one JSON object per line, commands answered by id, events in between. QEMU serves one
- * connection at a time, so this one is shared by all that is done to a guest.
+ * connection at a time, so this one is shared by all that is done to the process.
  */
 export class Qmp {
   readonly #socket: Socket;
@@ -37,7 +37,7 @@ export class Qmp {
     this.#clock = clock;
   }
 
-  /** Throws `compute.hypervisor_unreachable` when nobody answers in time. */
+  /** Throws `qemu.lost` when there is no such process, `qemu.silent` when it does not answer in time. */
   static open(path: string, clock: Clock, timeoutMs = OPEN_TIMEOUT_MS): Promise<Qmp> {
     return new Promise((resolve, reject) => {
       const socket = connect(path);
@@ -45,11 +45,9 @@ export class Qmp {
       const fail = (cause?: unknown) => {
         timer.cancel();
         socket.destroy();
-        reject(
-          isUnreachable(cause) ? cause : isCrowded(cause) ? silentHypervisor(cause.message) : lostHypervisor(cause),
-        );
+        reject(isUnreachable(cause) ? cause : isCrowded(cause) ? silent(cause.message) : lost(cause));
       };
-      const timer = clock.after(timeoutMs, () => fail(silentHypervisor("no greeting")));
+      const timer = clock.after(timeoutMs, () => fail(silent("no greeting")));
       qmp.#greet = () => {
         qmp.execute("qmp_capabilities").then(() => {
           timer.cancel();
@@ -70,21 +68,21 @@ export class Qmp {
   }
 
   /**
-   * Runs a command and returns its answer. Throws `compute.hypervisor_refused` (with the error class in `fields`) or
-   * `compute.hypervisor_unreachable`: `unavailable` when the connection has gone, `internal` when nobody answers.
+   * Runs a command and returns its answer. Throws `qemu.refused` (with the error class in `fields`), `qemu.lost` when the
+   * connection has gone, `qemu.silent` when nobody answers.
    */
   execute<T = unknown>(
     command: string,
     args: Record<string, unknown> = {},
     timeoutMs = COMMAND_TIMEOUT_MS,
   ): Promise<T> {
-    if (this.#closed) return Promise.reject(lostHypervisor());
+    if (this.#closed) return Promise.reject(lost());
     this.#lastId += 1;
     const id = this.#lastId;
     return new Promise<T>((resolve, reject) => {
       const timer = this.#clock.after(timeoutMs, () => {
         this.#waiting.delete(id);
-        reject(silentHypervisor(`no answer to ${command}`));
+        reject(silent(`no answer to ${command}`));
       });
       this.#waiting.set(id, { resolve: (value) => resolve(value as T), reject, timer });
       this.#socket.write(`${JSON.stringify({ execute: command, arguments: args, id })}\n`);
@@ -159,7 +157,7 @@ export class Qmp {
     this.#closed = true;
     for (const waiting of this.#waiting.values()) {
       waiting.timer.cancel();
-      waiting.reject(lostHypervisor());
+      waiting.reject(lost());
     }
     this.#waiting.clear();
     this.poke();
@@ -169,23 +167,20 @@ export class Qmp {
 
 /** True for an answer that says "there is no such device, node or job". */
 export function isRefusal(error: unknown): error is CloudError {
-  return error instanceof CloudError && error.code === "compute.hypervisor_refused";
+  return error instanceof CloudError && error.code === "qemu.refused";
 }
 
 function refused(error: unknown): CloudError {
   const { class: kind, desc } = error as { class?: string; desc?: string };
-  return new CloudError("internal", "compute.hypervisor_refused", "The hypervisor refused a command.", {
+  return new CloudError("internal", "qemu.refused", "QEMU refused a command.", {
     internal: `${kind}: ${desc}`,
     fields: { class: kind },
   });
 }
 
-const UNREACHABLE = "compute.hypervisor_unreachable";
-const UNREACHABLE_TEXT = "The guest's hypervisor does not answer.";
-
 /** True for a process that has gone or that does not answer. */
 export function isUnreachable(error: unknown): error is CloudError {
-  return error instanceof CloudError && error.code === UNREACHABLE;
+  return error instanceof CloudError && (error.code === "qemu.lost" || error.code === "qemu.silent");
 }
 
 /** Connections that nobody takes have piled up. */
@@ -194,13 +189,13 @@ function isCrowded(cause: unknown): cause is Error {
 }
 
 /** The next look tells whether the process has ended or only the connection. */
-function lostHypervisor(cause?: unknown): CloudError {
-  return new CloudError("unavailable", UNREACHABLE, UNREACHABLE_TEXT, {
+function lost(cause?: unknown): CloudError {
+  return new CloudError("unavailable", "qemu.lost", "The connection to a QEMU process has gone.", {
     ...(cause instanceof Error ? { internal: cause.message, cause } : {}),
   });
 }
 
 /** A process that hangs does not recover because it is asked again: somebody must end it. */
-function silentHypervisor(why: string): CloudError {
-  return new CloudError("internal", UNREACHABLE, UNREACHABLE_TEXT, { internal: why });
+function silent(why: string): CloudError {
+  return new CloudError("internal", "qemu.silent", "A QEMU process does not answer.", { internal: why });
 }
