@@ -1,9 +1,9 @@
-import { readFileSync } from "node:fs";
-import { parse } from "yaml";
+import { LineCounter, parseDocument } from "yaml";
 import { CloudError } from "../../kernel/errors/cloud-error.ts";
 import { defaultFleetSettings, type FleetSettings } from "../../kernel/fleet/settings.ts";
 import { type BlockStorageSettings, defaultBlockStorageSettings } from "../../services/block-storage/settings.ts";
 import { type ComputeSettings, defaultComputeSettings } from "../../services/compute/settings.ts";
+import { readableFile } from "./readable-file.ts";
 
 /** How an option of the file becomes a setting: times are in seconds there, as in OpenStack's own files. */
 interface Option<Settings> {
@@ -100,10 +100,17 @@ function section(path: string, name: string, value: unknown): Record<string, unk
 }
 
 function readYaml(path: string): unknown {
+  const lines = new LineCounter();
+  const document = parseDocument(readableFile("--config", path), { lineCounter: lines, prettyErrors: false });
+  const problem = document.errors[0];
+  if (problem) {
+    const { line, col } = lines.linePos(problem.pos[0]);
+    throw configError(path, `line ${line}, column ${col}: ${problem.message.replace(/\.$/, "")}`);
+  }
   try {
-    return parse(readFileSync(path, "utf8"));
-  } catch (cause) {
-    throw configError(path, cause instanceof Error ? cause.message : "it cannot be read");
+    return document.toJS();
+  } catch {
+    throw configError(path, "it has an alias (*) without an anchor (&), or too many");
   }
 }
 

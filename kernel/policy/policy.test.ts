@@ -55,7 +55,7 @@ function policyWith(text: string | null) {
   const loggers = new Loggers({ destination: { write: (line) => lines.push(JSON.parse(line)) } });
   const policy = new Policy({ defaults, log: loggers.get("policy"), file });
   const said = (level: number) => lines.filter((line) => line.level === level).map((line) => line.msg);
-  return { policy, file, warnings: () => said(40), errors: () => said(50) };
+  return { policy, file, infos: () => said(30), warnings: () => said(40), errors: () => said(50) };
 }
 
 function rejected(text: string): CloudError {
@@ -120,7 +120,7 @@ test("overrides apply, may bring aliases of their own, and are read from YAML an
 });
 
 test("a change takes effect without a restart; going back to no file restores the defaults", () => {
-  const { policy, file, warnings } = policyWith(null);
+  const { policy, file, infos, warnings } = policyWith(null);
   const watching = policy.watch();
   assert.equal(policy.check(MIGRATE, member, server), false);
   file.rewrite(`${MIGRATE}: "@"`);
@@ -133,6 +133,8 @@ test("a change takes effect without a restart; going back to no file restores th
   assert.equal(policy.reload(), true);
   assert.equal(policy.check(MIGRATE, member, server), true);
   assert.equal(warnings().length, 2);
+  // Of each load one thing is said: that there was a file, or that there was none.
+  assert.deepEqual(infos(), ["policy file loaded", "policy file loaded"]);
 });
 
 test("a bad file keeps the rules in force and the log names the line", () => {

@@ -46,7 +46,7 @@ export class Policy {
     this.#file = options.file;
     this.#log = options.log;
     this.#rules = this.#build([]);
-    if (this.#file) this.#rules = this.#build(this.#readOverrides(this.#file));
+    if (this.#file) this.#rules = this.#load(this.#file);
   }
 
   /** True when the rule allows it. */
@@ -82,13 +82,12 @@ export class Policy {
   reload(): boolean {
     if (!this.#file) return true;
     try {
-      this.#rules = this.#build(this.#readOverrides(this.#file));
+      this.#rules = this.#load(this.#file);
     } catch (error) {
       const reason = error instanceof CloudError ? error.message : "the policy file could not be read";
       this.#log.error(errorFields(error), `${reason}; the rules in force stay as they were`);
       return false;
     }
-    this.#log.info({ path: this.#file.path }, "policy file loaded");
     return true;
   }
 
@@ -97,11 +96,12 @@ export class Policy {
     return this.#file?.watch(() => this.reload()) ?? { close: () => {} };
   }
 
-  #readOverrides(file: PolicyFile): Override[] {
+  #load(file: PolicyFile): RuleSet {
     const text = file.read();
-    if (text !== null) return parsePolicyFile(file.path, text);
-    this.#log.warn({ path: file.path }, "there is no policy file; the default rules apply");
-    return [];
+    const rules = this.#build(text === null ? [] : parsePolicyFile(file.path, text));
+    if (text === null) this.#log.warn({ path: file.path }, "there is no policy file; the default rules apply");
+    else this.#log.info({ path: file.path }, "policy file loaded");
+    return rules;
   }
 
   #build(overrides: readonly Override[]): RuleSet {

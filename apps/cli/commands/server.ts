@@ -1,5 +1,6 @@
 import type { Command } from "../command.ts";
 import { serverFlags, serverSettings } from "../server-flags.ts";
+import { ensureStateFolder } from "../state-folder.ts";
 import { untilStopped } from "../until-stopped.ts";
 
 /** One server process: the APIs and the operations behind them. Hosts join with `pileus agent`. */
@@ -13,6 +14,9 @@ export const serverCommand: Command = {
   async run(args) {
     const settings = serverSettings(args, process.env);
     const hosts = args.count("simulate", 1);
+    // The state holds secrets, images and the like; none of its files is anybody else's.
+    process.umask(0o077);
+    ensureStateFolder(settings.stateDir);
     // After the arguments have been checked: the services take a while to load.
     const { startServer } = await import("../../server/program.ts");
     const { simulateHosts } = await import("../../server/simulation.ts");

@@ -4,6 +4,7 @@ import { isStateInUse, lockState } from "../../state-lock.ts";
 import type { Command } from "../command.ts";
 import { localMachine } from "../machine.ts";
 import { serverFlags, serverSettings } from "../server-flags.ts";
+import { ensureStateFolder } from "../state-folder.ts";
 import { ensurePackages } from "../system-packages.ts";
 import { stateInUse } from "../up/state-in-use.ts";
 
@@ -29,12 +30,13 @@ export const upCommand: Command = {
   async run(args) {
     const given = serverSettings(args, process.env);
     const settings: ServerSettings = { ...given, logFile: join(given.stateDir, "server.log") };
+    const simulated = args.count("simulate", 1);
     if (await isStateInUse(settings.stateDir)) throw stateInUse(settings.stateDir, args.has("reset"));
     // What only real hosts need is loaded when there are to be some: a simulated cloud starts faster.
     if (args.has("reset")) return await (await import("../up/reset.ts")).resetCloud(settings, HOSTS, say);
+    ensureStateFolder(settings.stateDir);
     // With PostgreSQL the store locks nothing: servers may share it, but not a folder with hosts.
     if (settings.database !== null) await lockState(settings.stateDir);
-    const simulated = args.count("simulate", 1);
     if (simulated !== null) return await simulate(settings, simulated);
     const packages = await ensurePackages({
       capability: "compute",
@@ -48,12 +50,19 @@ export const upCommand: Command = {
       say("Until then the hosts are simulated.");
       return await simulate(settings, HOSTS.length);
     }
+    keepToOurselves();
     const { runRealCloud } = await import("../up/real-cloud.ts");
     return await runRealCloud(settings, { hosts: HOSTS, stopWorkloads: args.has("stop-workloads"), say });
   },
 };
 
 async function simulate(settings: ServerSettings, hosts: number): Promise<number> {
+  keepToOurselves();
   const { runSimulatedCloud } = await import("../up/simulated-cloud.ts");
   return await runSimulatedCloud(settings, hosts, say);
+}
+
+/** The state holds secrets, images and the like. Not before packages have been installed: theirs are for everybody. */
+function keepToOurselves(): void {
+  process.umask(0o077);
 }
