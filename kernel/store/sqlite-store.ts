@@ -1,3 +1,4 @@
+import { chmodSync, closeSync, existsSync, openSync } from "node:fs";
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { Kysely, SqliteDialect, type SqliteStatement } from "kysely";
 import { CloudError } from "../errors/cloud-error.ts";
@@ -40,6 +41,7 @@ export class SqliteStore implements Store {
   #closed = false;
 
   constructor(options: SqliteOptions) {
+    keepPrivate(options.file);
     this.#writer = new DatabaseSync(options.file);
     this.#writer.exec("PRAGMA journal_mode = WAL");
     this.#writer.exec(`PRAGMA synchronous = ${options.durable === false ? "OFF" : "FULL"}`);
@@ -118,6 +120,12 @@ export class SqliteStore implements Store {
 
 /** The statements around every transaction, parsed once. */
 type TransactionControl = Readonly<Record<"begin" | "save" | "release" | "rollBackTo" | "commit", StatementSync>>;
+
+/** The database holds secrets; the files beside it get the mode of the database's own from SQLite when it makes them. */
+function keepPrivate(file: string): void {
+  closeSync(openSync(file, "a", 0o600));
+  for (const path of [file, `${file}-wal`, `${file}-shm`]) if (existsSync(path)) chmodSync(path, 0o600);
+}
 
 function transactionControl(database: DatabaseSync): TransactionControl {
   return {

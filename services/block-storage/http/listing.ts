@@ -1,5 +1,6 @@
 import { Type } from "typebox";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
+import { own } from "../../../kernel/http/own.ts";
 import { type Page, pageOf, pageQuery } from "../../../kernel/http/pagination.ts";
 import type { ApiRequest } from "../../../kernel/http/request.ts";
 import type { ListPage, Sort, SortColumn } from "../store/listing.ts";
@@ -48,7 +49,7 @@ function sortOf(query: ListQuery, columns: Readonly<Record<string, SortColumn>>)
 }
 
 function sortBy(columns: Readonly<Record<string, SortColumn>>, name: string, direction = "desc"): Sort {
-  const by = Object.hasOwn(columns, name) ? columns[name] : undefined;
+  const by = own(columns, name);
   if (!by) throw invalidSort(`Sort key '${name}' is not valid.`);
   if (direction !== "asc" && direction !== "desc") throw invalidSort("Sort direction must be 'asc' or 'desc'.");
   return { by, descending: direction === "desc" };

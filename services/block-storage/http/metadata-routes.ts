@@ -1,5 +1,6 @@
 import { Type } from "typebox";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
+import { own, without } from "../../../kernel/http/own.ts";
 import type { ApiRequest } from "../../../kernel/http/request.ts";
 import { type Route, route } from "../../../kernel/http/route.ts";
 import { invalidVolume } from "../domain/can-volume.ts";
@@ -125,7 +126,7 @@ function metadataRoutes({ name, rules, read, write }: Subject): Route[] {
       policy: rules.get,
       async handler(request) {
         const key = request.param("key");
-        const value = (await read(request))[key];
+        const value = own(await read(request), key);
         if (value === undefined) throw noKey(key);
         return { body: { meta: { [key]: value } } };
       },
@@ -140,7 +141,7 @@ function metadataRoutes({ name, rules, read, write }: Subject): Route[] {
         const { meta } = request.body;
         const key = request.param("key");
         await write(request, rules.update, (old) => {
-          if (Object.keys(meta).length !== 1 || meta[key] === undefined)
+          if (Object.keys(meta).length !== 1 || own(meta, key) === undefined)
             throw new CloudError("invalid", "block-storage.metadata_mismatch", "Request body and URI mismatch");
           return { ...old, ...meta };
         });
@@ -154,8 +155,9 @@ function metadataRoutes({ name, rules, read, write }: Subject): Route[] {
       policy: rules.delete,
       async handler(request) {
         const key = request.param("key");
-        await write(request, rules.delete, ({ [key]: gone, ...rest }) => {
-          if (gone === undefined) throw noKey(key);
+        await write(request, rules.delete, (old) => {
+          const rest = without(old, key);
+          if (!rest) throw noKey(key);
           return rest;
         });
         return undefined;

@@ -1,5 +1,6 @@
 import { Type } from "typebox";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
+import { own } from "../../../kernel/http/own.ts";
 import { type Route, route } from "../../../kernel/http/route.ts";
 import { looseBoolean } from "../../../kernel/http/schemas.ts";
 import { type Amounts, DEFAULT_CLASS, deleteQuotas, quotasOf, setQuotas, usageOf } from "../store/volume-quotas.ts";
@@ -93,7 +94,7 @@ function limitsOf(set: Readonly<Record<string, unknown>>, known: Amounts): Amoun
   const limits: Record<string, number> = {};
   for (const [name, value] of Object.entries(set)) {
     if (NO_LIMITS.includes(name) || value === null) continue;
-    if (known[name] === undefined) throw invalidQuota(`Bad key(s) in quota set: ${name}`);
+    if (own(known, name) === undefined) throw invalidQuota(`Bad key(s) in quota set: ${name}`);
     const limit = typeof value === "string" && /^-?\d{1,10}$/.test(value) ? Number(value) : value;
     if (typeof limit !== "number" || !Number.isInteger(limit) || limit < -1 || limit > MOST)
       throw invalidQuota(`Quota limit for ${name} must be an integer from -1 to ${MOST}.`);

@@ -1,5 +1,6 @@
 import { Type } from "typebox";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
+import { own, without } from "../../../kernel/http/own.ts";
 import { type Route, route } from "../../../kernel/http/route.ts";
 import { extraSpecsOf } from "../store/find-type.ts";
 import { getType, mustBeUnused, updateType } from "../store/volume-types.ts";
@@ -61,7 +62,7 @@ export function typeExtraSpecRoutes(deps: FaceDependencies): Route[] {
         request.authorize(`${RULE}:show`, ownTarget(request));
         const row = await getType(q, viewerOf(request), request.param("id"));
         const key = request.param("key");
-        const value = visibleSpecs(request, row)[key];
+        const value = own(visibleSpecs(request, row), key);
         if (value === undefined) throw noSpec(key);
         return { body: { [key]: value } };
       },
@@ -76,7 +77,7 @@ export function typeExtraSpecRoutes(deps: FaceDependencies): Route[] {
         request.authorize(`${RULE}:update`);
         const specs = request.body;
         const key = request.param("key");
-        if (Object.keys(specs).length !== 1 || specs[key] === undefined)
+        if (Object.keys(specs).length !== 1 || own(specs, key) === undefined)
           throw new CloudError("invalid", "block-storage.spec_mismatch", "Request body and URI mismatch");
         await change(request, request.param("id"), (old) => ({ ...old, ...specs }));
         return { body: specs };
@@ -92,8 +93,8 @@ export function typeExtraSpecRoutes(deps: FaceDependencies): Route[] {
         request.authorize(`${RULE}:delete`);
         const key = request.param("key");
         await change(request, request.param("id"), (old) => {
-          const { [key]: gone, ...rest } = old;
-          if (gone === undefined) throw noSpec(key);
+          const rest = without(old, key);
+          if (!rest) throw noSpec(key);
           return rest;
         });
         return undefined;

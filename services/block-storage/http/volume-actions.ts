@@ -1,4 +1,5 @@
 import { type Static, Type } from "typebox";
+import { without } from "../../../kernel/http/own.ts";
 import type { ApiRequest } from "../../../kernel/http/request.ts";
 import { action, actionRoute, type Route } from "../../../kernel/http/route.ts";
 import { invalidVolume } from "../domain/can-volume.ts";
@@ -137,8 +138,9 @@ export function volumeActionRoutes(deps: FaceDependencies): Route[] {
           body: Type.Object({ key: Type.String({ minLength: 1, maxLength: 255 }) }, { additionalProperties: false }),
           async handler(request) {
             const { key } = request.body;
-            await imageMetadata(request, `${IMAGE_METADATA}:remove`, ({ [key]: gone, ...rest }) => {
-              if (gone === undefined) throw invalidVolume(`The volume has no image metadata ${key}.`);
+            await imageMetadata(request, `${IMAGE_METADATA}:remove`, (old) => {
+              const rest = without(old, key);
+              if (!rest) throw invalidVolume(`The volume has no image metadata ${key}.`);
               return rest;
             });
             return undefined;

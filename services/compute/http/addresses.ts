@@ -1,4 +1,5 @@
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
+import { own } from "../../../kernel/http/own.ts";
 import type { ApiRequest } from "../../../kernel/http/request.ts";
 import { type Route, route } from "../../../kernel/http/route.ts";
 import type { FaceDependencies } from "./dependencies.ts";
@@ -35,7 +36,7 @@ export function addressRoutes(deps: FaceDependencies): Route[] {
       policy: `${RULE}:show`,
       async handler(request) {
         const name = request.param("network");
-        const list = (await read(request, `${RULE}:show`))[name];
+        const list = own(await read(request, `${RULE}:show`), name);
         if (!list)
           throw new CloudError(
             "notFound",

@@ -1,4 +1,5 @@
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
+import { without } from "../../../kernel/http/own.ts";
 import type { ApiRequest } from "../../../kernel/http/request.ts";
 import { type Route, route } from "../../../kernel/http/route.ts";
 import { nextNumber } from "../../../kernel/store/counters.ts";
@@ -74,8 +75,9 @@ export function flavorExtraSpecRoutes(deps: FaceDependencies): Route[] {
       async handler(request) {
         request.authorize(`${RULE}:delete`);
         const key = request.param("key");
-        await change(request, ({ [key]: gone, ...rest }) => {
-          if (gone === undefined) throw noSpec(request.param("id"), key);
+        await change(request, (specs) => {
+          const rest = without(specs, key);
+          if (!rest) throw noSpec(request.param("id"), key);
           return rest;
         });
         return undefined;

@@ -1,5 +1,6 @@
 import { Type } from "typebox";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
+import { own } from "../../../kernel/http/own.ts";
 import type { ApiRequest } from "../../../kernel/http/request.ts";
 import { type Route, route } from "../../../kernel/http/route.ts";
 import { Metadata } from "../../../kernel/http/schemas.ts";
@@ -42,7 +43,7 @@ export function metadataRoutes(deps: FaceDependencies): Route[] {
   };
   const one = (metadata: Map, request: AnyRequest): Map => {
     const key = request.param("key");
-    const value = metadata[key];
+    const value = own(metadata, key);
     if (value !== undefined) return { [key]: value };
     throw new CloudError("notFound", "compute.metadata_not_found", "Metadata item was not found");
   };
@@ -93,7 +94,7 @@ export function metadataRoutes(deps: FaceDependencies): Route[] {
       async handler(request) {
         const { meta } = request.body;
         const key = request.param("key");
-        if (Object.keys(meta).length !== 1 || meta[key] === undefined) {
+        if (Object.keys(meta).length !== 1 || own(meta, key) === undefined) {
           throw new CloudError("invalid", "compute.metadata_mismatch", "Request body and URI mismatch");
         }
         await write(request, `${RULE}:update`, (old) => ({ ...old, ...meta }));

@@ -1,4 +1,5 @@
 import { type RawBuilder, type SqlBool, sql } from "kysely";
+import { own } from "../../../kernel/http/own.ts";
 import type { QueryValue, RawQuery } from "../../../kernel/http/request.ts";
 import { looseBoolean } from "../../../kernel/http/schemas.ts";
 
@@ -30,7 +31,7 @@ export function conditions(query: RawQuery, filters: Filters): RawBuilder<SqlBoo
   for (const parameter in query) {
     const value = queryText(query[parameter]);
     const [name = "", comparison] = parameter.split("__");
-    const filter = filters[name];
+    const filter = own(filters, name);
     if (!filter || value === undefined) continue;
     const condition = comparison === undefined ? equals(filter, value) : inexact(filter, comparison, value);
     if (condition) found.push(condition);

@@ -30,6 +30,9 @@ onBothStores("resources", (open) => {
     assert.equal((await get("/projects?name__startswith=bl")).projects.length, 1);
     assert.equal((await get("/projects?name__icontains=LU")).projects.length, 1);
     assert.equal((await get("/projects?name__contains=%25")).projects.length, 0);
+    const all = (await get("/projects")).projects.length;
+    for (const name of ["constructor", "toString", "__proto__", "valueOf__contains"])
+      assert.equal((await get(`/projects?${name}=1`)).projects.length, all, name);
   });
 
   it("keeps attributes that it does not know", async () => {

@@ -58,7 +58,8 @@ export const Properties = Type.Record(
 );
 
 export function isProperty(name: string): boolean {
-  return !RESERVED.has(name) && !READ_ONLY.has(name);
+  // The one name that an object does not keep as a key of its own.
+  return name !== "__proto__" && !RESERVED.has(name) && !READ_ONLY.has(name);
 }
 
 /** Throws `image.invalid` when there are too many, or a name or value is none. */
