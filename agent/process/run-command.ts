@@ -66,6 +66,7 @@ export async function runCommand(file: string, args: readonly string[], options:
 function commandFailed(file: string, args: readonly string[], why: string, cause?: unknown): CloudError {
   return new CloudError("internal", "internal.command_failed", "A helper program failed on the host.", {
     internal: `${why} (${[file, ...args].join(" ").slice(0, 400)})`,
+    fields: { program: file },
     ...(cause === undefined ? {} : { cause }),
   });
 }

@@ -91,7 +91,11 @@ describe("the pileus command, against a simulated cloud", () => {
   test("hosts are listed, and join with a token that goes to a file", async () => {
     const listed = await pileus("hosts");
     assert.equal(listed.code, 0, listed.err);
-    assert.match(listed.out, /^host-1 .* nova-compute up$/m);
+    assert.match(listed.out, /^host-1 .* nova-compute up(;|$)/m);
+    assert.match(listed.out, /^host-1 +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d {2}/m);
+    const printed = await pileus("hosts", "token", "host-8");
+    assert.match(printed.out, /^\S{32,}\n$/);
+    assert.match(printed.err, new RegExp(`pileus agent --host host-8 --server ${address} --join-token-file FILE\n$`));
     const made = await pileus("hosts", "token", "host-9", "--out", "token");
     assert.equal(made.code, 0, made.err);
     const token = (await readFile(join(folder, "token"), "utf8")).trim();
@@ -121,7 +125,9 @@ describe("the pileus command, against a simulated cloud", () => {
     assert.match(out, /undone: .*host/);
     const late = await pileus("operations", "cancel", created?.id ?? "");
     assert.equal(late.code, 1, late.out);
-    assert.match(late.err, /^pileus: /);
+    assert.equal(late.err, `pileus: Operation ${created?.id} is undone already; there is nothing to cancel.\n`);
+    const retried = await pileus("operations", "retry", created?.id ?? "");
+    assert.match(retried.err, / is undone already; there is nothing to retry\.\n$/);
   });
 
   test("what does not work is said in one line that helps", async () => {
@@ -134,6 +140,10 @@ describe("the pileus command, against a simulated cloud", () => {
     assert.deepEqual([stranger.code, stranger.err.includes("try another --cloud")], [1, true]);
     const others = await pileus("operations", "--server", "web", "--cloud", "pileus-demo");
     assert.deepEqual([others.code, others.err], [1, "pileus: There is no server 'web'.\n"]);
+    const state = await pileus("operations", "list", "--state", "bogus");
+    assert.deepEqual([state.code, state.err.includes("abandoned, not 'bogus'. See ")], [2, true]);
+    const less = await pileus("up", "--simulate", "-1");
+    assert.deepEqual([less.code, less.err.startsWith("pileus: --simulate takes ")], [2, true]);
     const second = await pileus("up", "--simulate", "1", "--listen", "127.0.0.1:0");
     assert.deepEqual([second.code, second.err.includes("already runs over")], [1, true]);
     const reset = await pileus("up", "--reset");

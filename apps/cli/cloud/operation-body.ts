@@ -3,7 +3,8 @@ export interface FaultBody {
   readonly message: string;
 }
 
-export type OperationStateName = "ready" | "running" | "waiting" | "stuck" | "done" | "undone" | "abandoned";
+export const OPERATION_STATES = ["ready", "running", "waiting", "stuck", "done", "undone", "abandoned"] as const;
+export type OperationStateName = (typeof OPERATION_STATES)[number];
 
 /** An operation as `/v1/operations` shows it; times without a zone are UTC. */
 export interface OperationBody {

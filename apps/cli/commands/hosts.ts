@@ -1,6 +1,7 @@
 import { chmod, writeFile } from "node:fs/promises";
 import { CLOUD_NOTES, cloudFlags, connectCloud, jsonFlag } from "../cloud/cloud-flags.ts";
 import type { Command } from "../command.ts";
+import { shortTime } from "../output/operation-text.ts";
 import { table } from "../output/table.ts";
 
 interface HostBody {
@@ -17,7 +18,7 @@ export const hostsListCommand: Command = {
     if (args.has("json")) process.stdout.write(`${JSON.stringify(hosts, null, 2)}\n`);
     else if (hosts.length === 0)
       process.stdout.write("No host has joined yet. 'pileus hosts token --help' tells how one does.\n");
-    else process.stdout.write(table(["HOST", "LAST SEEN", "SERVICES"], hosts.map(hostRow)));
+    else process.stdout.write(table(["HOST", "LAST SEEN (UTC)", "SERVICES"], hosts.map(hostRow)));
     return 0;
   },
 };
@@ -26,7 +27,7 @@ function hostRow({ name, last_seen, services }: HostBody): string[] {
   const provided = services.map(({ binary, status, state }) =>
     status === "enabled" ? `${binary} ${state}` : `${binary} ${state}, ${status}`,
   );
-  return [name, last_seen ?? "never", provided.join("; ")];
+  return [name, last_seen === null ? "never" : shortTime(last_seen), provided.join("; ")];
 }
 
 export const hostsTokenCommand: Command = {
@@ -41,16 +42,18 @@ export const hostsTokenCommand: Command = {
     const cloud = connectCloud(args);
     const { token } = (await cloud.post("/v1/hosts/tokens", host === undefined ? {} : { host })) as { token: string };
     const file = args.text("out");
+    const joining = (path: string) =>
+      `On the host:\n  pileus agent --host ${host ?? "NAME"} --server ${cloud.baseUrl} --join-token-file ${path}\n`;
     if (file === null) {
       process.stdout.write(`${token}\n`);
+      // Beside the token, so that a script gets that alone.
+      process.stderr.write(`Valid once within an hour. Put it into a file that only you can read. ${joining("FILE")}`);
       return 0;
     }
     await writeFile(file, "", { mode: 0o600 });
     await chmod(file, 0o600);
     await writeFile(file, `${token}\n`);
-    process.stdout.write(
-      `Token in ${file}, valid once within an hour. On the host:\n  pileus agent --host ${host ?? "NAME"} --server ${cloud.baseUrl} --join-token-file ${file}\n`,
-    );
+    process.stdout.write(`Token in ${file}, valid once within an hour. ${joining(file)}`);
     return 0;
   },
 };

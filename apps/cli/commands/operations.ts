@@ -1,7 +1,9 @@
+import { CloudError } from "../../../kernel/errors/cloud-error.ts";
+import type { CloudClient } from "../cloud/cloud-client.ts";
 import { CLOUD_NOTES, cloudFlags, connectCloud, jsonFlag } from "../cloud/cloud-flags.ts";
-import type { OperationBody } from "../cloud/operation-body.ts";
+import { hasEnded, OPERATION_STATES, type OperationBody } from "../cloud/operation-body.ts";
 import { resourceIdOf } from "../cloud/server-lookup.ts";
-import type { Command, ParsedArguments } from "../command.ts";
+import { type Command, type ParsedArguments, usageError } from "../command.ts";
 import { shortTime, standing } from "../output/operation-text.ts";
 import { facts, table } from "../output/table.ts";
 
@@ -14,7 +16,7 @@ export const operationsListCommand: Command = {
     state: {
       type: "string",
       value: "STATE,…",
-      help: "Only these: ready, running, waiting, stuck, done, undone, abandoned.",
+      help: `Only these: ${OPERATION_STATES.join(", ")}.`,
     },
     server: { type: "string", value: "ID|NAME", help: "Only those on this server." },
     name: { type: "string", value: "NAME", help: "Only this kind: server.live_migrate." },
@@ -24,11 +26,12 @@ export const operationsListCommand: Command = {
   },
   notes: CLOUD_NOTES,
   async run(args) {
-    const cloud = connectCloud(args);
     const limit = args.count("limit", 1) ?? PAGE;
+    const state = statesOf(args.text("state"));
+    const cloud = connectCloud(args);
     const server = args.text("server");
     const { operations, links } = (await cloud.get("/v1/operations", {
-      state: args.text("state"),
+      state,
       name: args.text("name"),
       resource_id: server === null ? null : await resourceIdOf(cloud, server),
       limit: String(limit),
@@ -96,7 +99,7 @@ export const operationsCancelCommand: Command = {
   flags: cloudFlags,
   notes: `It undoes what it did. Past the step from which it only goes forward, that is refused.\n\n${CLOUD_NOTES}`,
   async run(args) {
-    await connectCloud(args).post(`${pathOf(args)}/cancel`);
+    await act(connectCloud(args), args, "cancel");
     print(`Asked to cancel. Follow it with: pileus operations watch ${args.positionals[0]}\n`);
     return 0;
   },
@@ -107,11 +110,27 @@ export const operationsRetryCommand: Command = {
   flags: cloudFlags,
   notes: `A stuck operation also tries again by itself, but slowly.\n\n${CLOUD_NOTES}`,
   async run(args) {
-    await connectCloud(args).post(`${pathOf(args)}/retry`);
+    await act(connectCloud(args), args, "retry");
     print(`It tries again. Follow it with: pileus operations watch ${args.positionals[0]}\n`);
     return 0;
   },
 };
+
+/** One that has ended is told apart from one that never was. */
+async function act(cloud: CloudClient, args: ParsedArguments, verb: "cancel" | "retry"): Promise<void> {
+  const { operation } = (await cloud.get(pathOf(args))) as { operation: OperationBody };
+  if (hasEnded(operation)) {
+    const problem = `Operation ${operation.id} is ${operation.state} already; there is nothing to ${verb}.`;
+    throw new CloudError("conflict", "cli.operation_ended", problem);
+  }
+  await cloud.post(`${pathOf(args)}/${verb}`);
+}
+
+function statesOf(text: string | null): string | null {
+  const wrong = text?.split(",").find((each) => !OPERATION_STATES.some((state) => state === each.trim()));
+  if (wrong !== undefined) throw usageError(`--state takes ${OPERATION_STATES.join(", ")}, not '${wrong.trim()}'.`);
+  return text;
+}
 
 function pathOf(args: ParsedArguments): string {
   return `/v1/operations/${encodeURIComponent(args.positionals[0] ?? "")}`;

@@ -4,10 +4,12 @@ const BAR = 20;
 
 /** Where it stands, and why it is not further: `running copy 52 %`, `undone: No host has room.` */
 export function standing(operation: OperationBody): string {
-  const { state, step, percent, fault, trouble, attempts, waiting_for, direction, cancelled, late } = operation;
+  const { state, resource, step, percent, fault, trouble, attempts, waiting_for, direction, cancelled, late } =
+    operation;
   if (state === "done") return "done";
   if (state === "undone") return cancelled ? "undone: cancelled" : `undone${because(fault)}`;
-  if (state === "abandoned") return `abandoned${because(fault)}`;
+  if (state === "abandoned")
+    return fault === null ? `abandoned: a later request took the ${resource.type} over` : `abandoned${because(fault)}`;
   if (state === "stuck")
     return `stuck in ${step}${because(trouble)} 'pileus operations retry ${operation.id}' tries again at once.`;
   const notes = [

@@ -52,7 +52,7 @@ test("where an operation stands, in words", () => {
     "done",
     "undone: No valid host was found.",
     "undone: cancelled",
-    "abandoned",
+    "abandoned: a later request took the server over",
   ]);
   const stuck = standing(operation({ state: "stuck", trouble: fault }));
   assert.match(stuck, /^stuck in migrate: No valid host was found\. 'pileus operations retry b1fd/);

@@ -8,8 +8,10 @@ import type { ServerSettings } from "../../server/settings.ts";
 import { LocalHosts, stopWorkloads } from "../local-hosts.ts";
 import { untilStopped } from "../until-stopped.ts";
 import { greeting } from "./greeting.ts";
+import { preparedGuestImage } from "./prepared-guest-image.ts";
 
 const HOSTS_UP_LIMIT_MS = seconds(90);
+const EXIT_INTERRUPTED = 130;
 
 interface RealCloudOptions {
   readonly hosts: readonly string[];
@@ -22,7 +24,15 @@ interface RealCloudOptions {
 export async function runRealCloud(settings: ServerSettings, options: RealCloudOptions): Promise<number> {
   const { hosts: names, say } = options;
   const stopped = untilStopped();
-  const guest = await guestImage(settings.stateDir, say);
+  const guest = await preparedGuestImage({
+    stateDir: settings.stateDir,
+    stopped,
+    build: (signal) => guestImage(settings.stateDir, say, signal),
+  });
+  if (guest === null) {
+    say("Stopped before the guest image was there; the next start makes it anew.");
+    return EXIT_INTERRUPTED;
+  }
   const noNamespaces = await whyNoNamespaces();
   const namespaces = noNamespaces === null;
   if (!namespaces)
@@ -55,9 +65,10 @@ export async function runRealCloud(settings: ServerSettings, options: RealCloudO
   return 0;
 }
 
-async function guestImage(stateDir: string, say: (line: string) => void): Promise<GuestImage> {
+async function guestImage(stateDir: string, say: (line: string) => void, signal: AbortSignal): Promise<GuestImage> {
   let shown = "";
   return await ensureGuestImage(join(stateDir, "guest-image"), {
+    signal,
     onProgress: (percent, doing) => {
       if (doing !== shown) say(`Guest image: ${doing} (${Math.round(percent)} %)`);
       shown = doing;
