@@ -21,6 +21,8 @@ export interface SimulatedFleetOptions {
   /** Numbers in [0, 1), for jitter. */
   random: () => number;
   log: Logger;
+  /** Of a host's agent; `log` with the host's name when absent. */
+  logOf?(host: string): Logger;
   heartbeatMs?: number;
   setLogLevels?(host: string, levels: Record<string, string>): void;
 }
@@ -123,7 +125,7 @@ export class SimulatedFleet {
 
   #boot(host: SimulatedHost): void {
     const { clock, random, ids, services, setLogLevels } = this.#options;
-    const log = this.#options.log.with({ host: host.name });
+    const log = this.#options.logOf?.(host.name) ?? this.#options.log.with({ host: host.name });
     const agent = host.boot({
       bootId: ids.uuid(),
       checks: this.#checks,

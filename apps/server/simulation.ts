@@ -9,7 +9,7 @@ import { ownService } from "../../agent/runtime/own-service.ts";
 import { SimulatedFleet } from "../../agent/sim/simulated-fleet.ts";
 import { systemClock } from "../../kernel/clock/clock.ts";
 import { systemIds } from "../../kernel/ids/ids.ts";
-import type { LogLevel } from "../../kernel/log/logger.ts";
+import type { Loggers, LogLevel } from "../../kernel/log/logger.ts";
 import type { ServerProgram } from "./program.ts";
 
 export interface Simulation {
@@ -35,21 +35,27 @@ const BACKENDS: Readonly<Record<string, SimPoolOptions>> = {
 export async function simulateHosts(server: ServerProgram, count: number, heartbeatMs: number): Promise<Simulation> {
   const world = new SimWorld({ clock: systemClock, mode: "auto" });
   const storage = new SimStorageWorld({ clock: systemClock, mode: "auto" });
-  const log = server.loggers.get("simulation");
+  const loggers = new Map<string, Loggers>();
+  const loggersOf = (host: string): Loggers => {
+    const own = loggers.get(host) ?? server.loggers.ofPart({ host });
+    loggers.set(host, own);
+    return own;
+  };
   const fleet = new SimulatedFleet({
     server: { inProcess: server.inProcess },
     services: (host, session) => [
-      ownService(server.loggers),
+      ownService(loggersOf(host)),
       computeService(createSimComputeDriver({ world, host }), session.openConsole),
       ...volumeServices(storage, host),
     ],
     clock: systemClock,
     ids: systemIds,
     random: Math.random,
-    log,
+    log: server.loggers.get("simulation"),
+    logOf: (host) => loggersOf(host).get("agent"),
     heartbeatMs,
-    setLogLevels: (_host, levels) => {
-      for (const [prefix, level] of Object.entries(levels)) server.loggers.setLevel(prefix, level as LogLevel);
+    setLogLevels: (host, levels) => {
+      for (const [prefix, level] of Object.entries(levels)) loggersOf(host).setLevel(prefix, level as LogLevel);
     },
   });
   const names = Array.from({ length: count }, (_, i) => `host-${i + 1}`);

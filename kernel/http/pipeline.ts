@@ -128,7 +128,7 @@ export class Pipeline {
       throw badRequest("http.action", "The body must have exactly one key, the action.");
     }
     const found = actions.get(key);
-    if (!found) throw badRequest("http.action", `There is no such action: ${key.slice(0, 100)}.`);
+    if (!found) throw badRequest("http.action", `This cloud does not offer the action ${key.slice(0, 100)}.`);
     request.body = (body as Record<string, unknown>)[key];
     return found;
   }

@@ -14,22 +14,32 @@ export interface Logger {
 /** Every logger of one process by name (`operations.runner`), each with a level that can change at run time. */
 export class Loggers {
   readonly #root: Pino;
+  readonly #base: object;
   readonly #defaultLevel: LogLevel;
   readonly #byName = new Map<string, Pino>();
   readonly #overrides: { prefix: string; level: LogLevel }[] = [];
 
-  constructor(options: { level?: LogLevel; base?: object; destination?: { write(line: string): void } } = {}) {
+  /** `of`: writes where those do. */
+  constructor(
+    options: { level?: LogLevel; base?: object; destination?: { write(line: string): void }; of?: Loggers } = {},
+  ) {
     this.#defaultLevel = options.level ?? "info";
-    const settings = { base: options.base ?? {}, level: "debug", redact: { paths: SECRET_PATHS, censor: "[secret]" } };
-    this.#root = options.destination
-      ? pino(settings, options.destination)
-      : pino(settings, pino.destination({ fd: 2, sync: true }));
+    this.#base = options.base ?? {};
+    const settings = { base: null, level: "debug", redact: { paths: SECRET_PATHS, censor: "[secret]" } };
+    this.#root = options.of
+      ? options.of.#root
+      : pino(settings, options.destination ?? pino.destination({ fd: 2, sync: true }));
+  }
+
+  /** Loggers for a part that counts as a process of its own: they write to the same place, with levels of their own. */
+  ofPart(base: object): Loggers {
+    return new Loggers({ level: this.#defaultLevel, base, of: this });
   }
 
   get(name: string): Logger {
     let logger = this.#byName.get(name);
     if (!logger) {
-      logger = this.#root.child({ logger: name });
+      logger = this.#root.child({ ...this.#base, logger: name });
       logger.level = this.#levelFor(name);
       this.#byName.set(name, logger);
     }

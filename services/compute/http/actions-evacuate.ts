@@ -49,7 +49,10 @@ export function evacuateAction(deps: FaceDependencies): Action {
       mustLeaveHost(server, host);
       mustPass(GATES.evacuate, server, "evacuate");
       if (await computeIsUp(q, deps, hostOf(server))) {
-        throw invalid("host", `Compute service of ${hostOf(server)} is still in use.`);
+        throw invalid(
+          "host",
+          `Compute service of ${hostOf(server)} is still in use. When that host is known to be dead, force it down first.`,
+        );
       }
       await start(deps, request, server, { host, force: force || (host !== null && request.version.below("2.29")) });
       if (request.version.atLeast("2.14")) return undefined;

@@ -73,7 +73,12 @@ async function serialUrl(
   const { store } = deps.kernel;
   const server = await serverOf(store.read, request);
   request.authorize(RULE, targetOf(server));
-  if (!isSerial) throw new CloudError("invalid", "compute.console_type", "Unavailable console type.");
+  if (!isSerial)
+    throw new CloudError(
+      "invalid",
+      "compute.console_type",
+      "Unavailable console type: this cloud has serial consoles only.",
+    );
   if (server.host === null || server.launched_at === null) {
     throw new CloudError("conflict", "compute.not_ready", `Instance ${server.id} is not ready`);
   }

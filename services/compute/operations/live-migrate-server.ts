@@ -2,7 +2,7 @@ import { computeVerbs, type MigrationMode } from "../../../agent/protocol/comput
 import { minutes } from "../../../kernel/clock/clock.ts";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import { findServiceOn, isUp } from "../../../kernel/fleet/services.ts";
-import { type Operation, operation } from "../../../kernel/operations/definition.ts";
+import { type EffectContext, type Operation, operation } from "../../../kernel/operations/definition.ts";
 import type { Tx } from "../../../kernel/store/store.ts";
 import type { ComputeDependencies } from "../dependencies.ts";
 import { POWER } from "../domain/server-state.ts";
@@ -94,7 +94,9 @@ export function liveMigrateServerOperation(
       effect: async (a, { input, out, memo }) => {
         const spec = await guestSpec(a.read, deps, await getServer(a.read, input.serverId));
         const { sourceFacts, host } = out.schedule;
-        const check = { spec, mode: out.record.mode, sourceFacts, diskOverCommit: input.diskOverCommit };
+        const { mode, source } = out.record;
+        const diskBytes = mode === "mirror" ? await diskToFind(a, source, input) : 0;
+        const check = { spec, mode, sourceFacts, diskBytes };
         await retryElsewhere(deps, { step: "schedule", host, memo, fixed: input.host !== null, maxHosts }, () =>
           a.call(computeVerbs, "compute.checkDestination", check, { to: { host } }),
         );
@@ -284,6 +286,16 @@ export function liveMigrateServerOperation(
   }
 }
 
+/**
+ * Room for the whole disk, or, with `disk_over_commit`, for what the guest has written to it so far. As OpenStack has it,
+ * that is measured where the disk is.
+ */
+async function diskToFind(a: EffectContext, source: string, input: LiveMigrateInput): Promise<number> {
+  const { serverId, diskOverCommit } = input;
+  const measure = await a.call(computeVerbs, "compute.measureDisk", { serverId }, { to: { host: source } });
+  return diskOverCommit ? measure.allocatedBytes : measure.sizeBytes;
+}
+
 function arrived(out: { migrate: Transfer; judge?: { arrived: boolean } | undefined }): boolean {
   return out.migrate.outcome === "completed" || out.judge?.arrived === true;
 }
@@ -298,7 +310,9 @@ function mustSuitStorage(storage: "local" | "shared", blockMigration: boolean | 
     throw refused("block migration can not be used with shared storage");
   }
   if (storage === "local" && blockMigration === false) {
-    throw refused("the server's disk is not on shared storage; block migration is needed");
+    throw refused(
+      "the server's disk is not on shared storage: block migration is needed (`--block-migration`, or API 2.25 and later, which choose it)",
+    );
   }
 }
 
