@@ -1,6 +1,9 @@
 import { chmod, readFile, rm } from "node:fs/promises";
+import { createFileNbdDriver } from "../../agent/drivers/block-storage/file-nbd/driver.ts";
 import { createQemuDriver } from "../../agent/drivers/compute/qemu/driver.ts";
 import type { JoinReply } from "../../agent/protocol/envelope.ts";
+import type { AgentService } from "../../agent/runtime/agent-service.ts";
+import { blockStorageService } from "../../agent/runtime/block-storage-service.ts";
 import { computeService } from "../../agent/runtime/compute-service.ts";
 import { httpLink } from "../../agent/runtime/http-link.ts";
 import { readIdentity, writeIdentity } from "../../agent/runtime/identity-file.ts";
@@ -13,6 +16,7 @@ import { systemIds } from "../../kernel/ids/ids.ts";
 import { errorFields, type Logger, Loggers, type LogLevel } from "../../kernel/log/logger.ts";
 import { lockState } from "../state-lock.ts";
 import type { AgentSettings } from "./settings.ts";
+import { readVolumeBackends } from "./volume-backends.ts";
 
 export interface AgentProgram {
   /** Ends in good order; guests go on. */
@@ -46,11 +50,12 @@ export async function startAgentProgram(settings: AgentSettings): Promise<AgentP
     clock: systemClock,
     log: loggers.get("compute.qemu"),
   });
+  const volumes = await volumeServices(settings, loggers.get("storage.file-nbd"));
   const agent = await startAgent({
     stateDir: settings.stateDir,
     link,
     identity,
-    services: (session) => [ownService(loggers), computeService(driver, session.openConsole)],
+    services: (session) => [ownService(loggers), computeService(driver, session.openConsole), ...volumes],
     clock: systemClock,
     ids: systemIds,
     random: Math.random,
@@ -65,6 +70,20 @@ export async function startAgentProgram(settings: AgentSettings): Promise<AgentP
       await unlock();
     },
   };
+}
+
+/** None for a host without volume backends. */
+async function volumeServices(settings: AgentSettings, log: Logger): Promise<AgentService[]> {
+  const { host, volumeBackendsFile: file, volumeRunDir: runDir } = settings;
+  const backends = file === null ? [] : await readVolumeBackends(file, host);
+  if (backends.length === 0) return [];
+  const served = backends.map(async ({ name, zone, directory, capacityGiB, ...options }) => {
+    const { cluster = null, reservedPercent = 0, replicationTargets = [] } = options;
+    const given = { backend: name, cluster, directory, capacityGiB, reservedPercent, replicationTargets };
+    const driver = await createFileNbdDriver({ ...given, host, runDir, clock: systemClock, ids: systemIds, log });
+    return { driver, ...(zone === undefined ? {} : { zone }) };
+  });
+  return [blockStorageService(await Promise.all(served))];
 }
 
 /** Trades the token for an identity. Waits for a server that is not there yet; a refused token is final. */

@@ -25,5 +25,9 @@ export interface AgentSettings {
   readonly neighbours: Readonly<Record<string, { readonly stateDir: string; readonly netns: string | null }>>;
   /** Folder shared by the hosts of this machine; limits how many guests boot at once. */
   readonly bootSlotsDir: string | null;
+  /** File that describes the volume backends; null for a host without volumes. */
+  readonly volumeBackendsFile: string | null;
+  /** Short folder for the sockets of volumes; hosts of one machine share it. */
+  readonly volumeRunDir: string;
   readonly logLevel: LogLevel;
 }

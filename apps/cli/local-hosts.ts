@@ -20,6 +20,7 @@ import { silentLogger } from "../../kernel/log/logger.ts";
 import { LogFile } from "../log-file.ts";
 import { withoutSecrets } from "../secret-environment.ts";
 import { lockState } from "../state-lock.ts";
+import { stopServingVolumes, volumeFlags } from "./local-volumes.ts";
 
 /** One machine that plays several hosts: a folder, an agent process and, as root, a network namespace for each. */
 export interface LocalHostsOptions {
@@ -115,6 +116,7 @@ export async function prepareLocalHost(options: LocalHostsOptions, name: string)
     ...(caFile === null ? [] : ["--ca-file", caFile]),
     ...(await joinToken(options, name, dir)),
     ...(await capacityPerHost(stateDir, names.length)),
+    ...(await volumeFlags(stateDir)),
   ];
 }
 
@@ -126,7 +128,7 @@ async function joinToken(options: LocalHostsOptions, name: string, dir: string):
   return ["--join-token-file", file];
 }
 
-/** Stops every guest of the local hosts and removes their namespaces. For a cloud whose agents have ended. */
+/** Stops every guest of the local hosts and what serves their volumes, and removes their namespaces. For a cloud whose agents have ended. */
 export async function stopWorkloads(
   stateDir: string,
   names: readonly string[],
@@ -171,6 +173,7 @@ export async function stopWorkloads(
     if (namespaces) await removeHostNamespace(fabric, name);
   }
   if (namespaces) await removeFabric(fabric);
+  await stopServingVolumes(stateDir);
 }
 
 async function unlessMoved(stopping: Promise<unknown>): Promise<void> {

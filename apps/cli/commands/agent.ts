@@ -47,6 +47,13 @@ export const agentCommand: Command = {
     vcpus: { type: "string", value: "N", help: "Offer this many virtual CPUs." },
     "ram-mib": { type: "string", value: "N", help: "Offer this much memory." },
     "disk-gib": { type: "string", value: "N", help: "Offer this much disk." },
+    "volume-backends": { type: "string", value: "FILE", help: "YAML list of this host's volume backends." },
+    "volume-sockets": {
+      type: "string",
+      value: "DIR",
+      default: "/run/pileus",
+      help: "Short folder for the sockets of volumes.",
+    },
     "exit-with-parent": { type: "boolean", help: "End when standard input ends: for whoever starts agents." },
     "log-level": { type: "string", value: "LEVEL", default: "info", help: "debug, info, warn or error." },
   },
@@ -86,6 +93,7 @@ function agentSettings(args: ParsedArguments): AgentSettings {
   const guest = args.text("probe-guest");
   const shared = args.text("shared-storage");
   const slots = args.text("boot-slots");
+  const backends = args.text("volume-backends");
   return {
     host,
     stateDir: resolve(args.text("state") ?? "./.pileus-agent"),
@@ -99,6 +107,8 @@ function agentSettings(args: ParsedArguments): AgentSettings {
     capacity: capacityOf(args),
     neighbours: neighboursOf(args),
     bootSlotsDir: slots === null ? null : resolve(slots),
+    volumeBackendsFile: backends === null ? null : resolve(backends),
+    volumeRunDir: resolve(args.text("volume-sockets") ?? "/run/pileus"),
     logLevel: logLevel(args),
   };
 }
