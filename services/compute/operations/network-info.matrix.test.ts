@@ -8,6 +8,5 @@ for (const name of ["injectNetworkInfo", "resetNetwork", "syncInterfaces"] as co
     start: (world, id) => world.given.only(id),
     done: { host: "a", vm: "active" },
     undone: { host: "a", vm: "active" },
-    stores: name === "syncInterfaces" ? ["sqlite", "postgres"] : ["sqlite"],
   });
 }

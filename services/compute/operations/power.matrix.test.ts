@@ -25,7 +25,6 @@ for (const { action, from, to } of CHANGES) {
     start: (world, id) => world.given.power(id, action),
     done: { host: "a", vm: to },
     undone: { host: "a", vm: from },
-    stores: action === "reboot" ? ["sqlite", "postgres"] : ["sqlite"],
   });
 }
 
