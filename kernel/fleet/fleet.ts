@@ -220,7 +220,8 @@ export class Fleet {
   }
 
   async #forgiveOutage(t: Tx): Promise<void> {
-    await forgiveOutage(t, this.#options.clock.now(), this.settings.reportIntervalMs);
+    // Shorter pauses, a busy machine's for one, make no host look down, and must not keep one that is down from looking so.
+    await forgiveOutage(t, this.#options.clock.now(), this.settings.serviceDownTimeMs / 2);
   }
 
   #every(everyMs: number, work: () => Promise<void>): void {

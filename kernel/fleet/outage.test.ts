@@ -73,6 +73,16 @@ onBothStores("an outage of the server", (open) => {
     await bench.close();
   });
 
+  test("is more than a server that is slow to beat: a silent host is down all the same", async () => {
+    const bench = await beforeOutage(open);
+    for (let passed = 0; passed < seconds(72); passed += seconds(12)) {
+      bench.clock.advance(seconds(12));
+      await bench.fleet.flush();
+    }
+    assert.equal(await up(bench, "alive"), false);
+    await bench.close();
+  });
+
   test("may also be one of the database, or a suspended machine", async () => {
     const bench = await beforeOutage(open);
     bench.clock.advance(OUTAGE_MS);
