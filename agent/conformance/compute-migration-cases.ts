@@ -20,7 +20,9 @@ async function prepared(c: CaseContext, mode: MigrationMode) {
   const spec = await c.running(c.a, { storage: storageOf[mode] });
   const tick = await c.tickAbove(c.a, spec, 0);
   const sourceFacts = await c.a.driver.probe();
-  await live(c.b.driver).checkDestination(spec, { mode, sourceFacts, diskOverCommit: false }, c.call());
+  const { sizeBytes } = await live(c.a.driver).measureDisk(spec.serverId, c.call());
+  const diskBytes = mode === "mirror" ? sizeBytes : 0;
+  await live(c.b.driver).checkDestination(spec, { mode, sourceFacts, diskBytes }, c.call());
   const target = await live(c.b.driver).prepareIncoming(spec, mode, c.call());
   await c.expectPower(c.b, spec, "incoming");
   return { spec, tick, target, mode };
@@ -236,13 +238,30 @@ const otherLiveCases: readonly ComputeCase[] = [
     },
   },
   {
+    name: "live migration: a disk takes what its guest has written, and needs as much room",
+    ability: "liveMigration",
+    storage: "local",
+    async run(c) {
+      const spec = await c.running(c.a, { storage: "local" });
+      const measure = () => live(c.a.driver).measureDisk(spec.serverId, c.call());
+      const { sizeBytes, allocatedBytes } = await measure();
+      assert.equal(sizeBytes, spec.rootDisk.sizeGiB * 1024 ** 3);
+      assert.ok(allocatedBytes < sizeBytes);
+      const sourceFacts = await c.a.driver.probe();
+      const check = (diskBytes: number) =>
+        live(c.b.driver).checkDestination(spec, { mode: "mirror", sourceFacts, diskBytes }, c.call());
+      await check(allocatedBytes);
+      await rejectsWith(check(2 ** 60), "conflict", "compute.migration_refused");
+    },
+  },
+  {
     name: "live migration: the mode must fit the disk",
     ability: "liveMigration",
     storage: "local",
     async run(c) {
       const spec = await c.running(c.a, { storage: "local" });
       const sourceFacts = await c.a.driver.probe();
-      const options = { mode: "shared", sourceFacts, diskOverCommit: false } as const;
+      const options = { mode: "shared", sourceFacts, diskBytes: 0 } as const;
       await rejectsWith(
         live(c.b.driver).checkDestination(spec, options, c.call()),
         "conflict",

@@ -108,6 +108,10 @@ export type ComputeFacts = Static<typeof ComputeFacts>;
 export const MigrationMode = Type.Union([Type.Literal("shared"), Type.Literal("mirror")]);
 export type MigrationMode = Static<typeof MigrationMode>;
 
+/** Bytes of a root disk: as the guest sees it, and what its content takes, with that of the image under it. */
+export const DiskMeasure = Type.Object({ sizeBytes: Type.Integer(), allocatedBytes: Type.Integer() });
+export type DiskMeasure = Static<typeof DiskMeasure>;
+
 /** Where a prepared destination listens. Opaque to the server; the source's driver understands it. */
 export const IncomingTarget = Type.Object({ memoryUri: Type.String(), diskUri: Nullable(Type.String()) });
 export type IncomingTarget = Static<typeof IncomingTarget>;
@@ -194,9 +198,17 @@ export const computeVerbs = {
   /** Destination of a cold migration: copies the disk from `diskUri` (nothing to copy when null: shared storage), checks it. Reports percent. */
   "compute.receiveDisk": verb(Type.Object({ spec: GuestSpec, diskUri: Nullable(Type.String()) }), Nothing),
 
+  /** Source of a live migration: how large the guest's root disk is, and what it takes. */
+  "compute.measureDisk": verb(One, DiskMeasure),
   /** Answers whether the guest described by `spec` could run here; throws `compute.migration_refused` with a reason. */
   "compute.checkDestination": verb(
-    Type.Object({ spec: GuestSpec, mode: MigrationMode, sourceFacts: ComputeFacts, diskOverCommit: Type.Boolean() }),
+    Type.Object({
+      spec: GuestSpec,
+      mode: MigrationMode,
+      sourceFacts: ComputeFacts,
+      /** What must be free here for the disk; 0 when none is copied. */
+      diskBytes: Type.Integer(),
+    }),
     Nothing,
   ),
   /** Destination of a live migration: a guest process that waits for memory (and, mirrored, an empty disk that listens). */

@@ -29,6 +29,7 @@ const MODES: Partial<Record<ComputeVerb, VerbMode>> = {
   "compute.consoleLog": "read",
   "compute.diagnose": "read",
   "compute.openConsole": "read",
+  "compute.measureDisk": "read",
   "compute.checkDestination": "read",
   "compute.abortMigration": "control",
   "compute.forceCompleteMigration": "control",
@@ -61,6 +62,7 @@ export function computeHandlers(driver: ComputeDriver, consoles: Consoles): Comp
     "compute.serveDisk": async ({ serverId }, call) => ({ diskUri: await cold().serveDisk(serverId, call) }),
     "compute.ensureDiskNotServed": async ({ serverId }, call) => nothing(cold().ensureDiskNotServed(serverId, call)),
     "compute.receiveDisk": async ({ spec, diskUri }, call) => nothing(cold().receiveDisk(spec, diskUri, call)),
+    "compute.measureDisk": async ({ serverId }, call) => live().measureDisk(serverId, call),
     "compute.checkDestination": async ({ spec, ...options }, call) =>
       nothing(live().checkDestination(spec, options, call)),
     "compute.prepareIncoming": async ({ spec, mode }, call) => live().prepareIncoming(spec, mode, call),

@@ -1,4 +1,11 @@
-import type { ComputeFacts, GuestFacts, GuestSpec, IncomingTarget, MigrationMode } from "../../protocol/compute.ts";
+import type {
+  ComputeFacts,
+  DiskMeasure,
+  GuestFacts,
+  GuestSpec,
+  IncomingTarget,
+  MigrationMode,
+} from "../../protocol/compute.ts";
 import type { GuestDiagnostics } from "../../protocol/diagnostics.ts";
 import type { Call } from "../../runtime/call.ts";
 
@@ -63,17 +70,22 @@ export interface ColdMigration {
 }
 
 export interface LiveMigration {
-  checkDestination(
-    spec: GuestSpec,
-    options: { mode: MigrationMode; sourceFacts: ComputeFacts; diskOverCommit: boolean },
-    call: Call,
-  ): Promise<void>;
+  /** Throws `compute.guest_not_found`. */
+  measureDisk(serverId: string, call: Call): Promise<DiskMeasure>;
+  checkDestination(spec: GuestSpec, options: DestinationOptions, call: Call): Promise<void>;
   prepareIncoming(spec: GuestSpec, mode: MigrationMode, call: Call): Promise<IncomingTarget>;
   migrateOut(serverId: string, options: MigrateOutOptions, call: Call): Promise<{ downtimeMs: number | null }>;
   abortMigration(serverId: string, call: Call): Promise<void>;
   forceCompleteMigration(serverId: string, call: Call): Promise<void>;
   finishIncoming(spec: GuestSpec, options: { paused: boolean }, call: Call): Promise<GuestFacts>;
   abandonIncoming(serverId: string, call: Call): Promise<void>;
+}
+
+export interface DestinationOptions {
+  mode: MigrationMode;
+  sourceFacts: ComputeFacts;
+  /** What must be free for the disk; 0 when none is copied. */
+  diskBytes: number;
 }
 
 export interface MigrateOutOptions {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { SimTicker } from "../../../agent/drivers/compute/sim/sim-console.ts";
 import { findServiceOn, updateService } from "../../../kernel/fleet/services.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
 import { Bench } from "./testing/bench.ts";
@@ -104,7 +105,7 @@ onBothStores("server.live_migrate", (open) => {
     const { world, operations } = bench;
     world.sim
       .host("b")
-      ?.disks.set("other", { serverId: "other", sizeGiB: 5000, imageId: "", ticker: undefined as never });
+      ?.disks.set("other", { serverId: "other", sizeGiB: 5000, imageId: "", ticker: new SimTicker(2 ** 40) });
     const id = await world.given.server();
     const refused = await world.given.start(operations.liveMigrate, await world.given.liveMigrate(id, { host: "b" }));
     await world.toTheEnd();

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { SimTicker } from "../../../agent/drivers/compute/sim/sim-console.ts";
 import type { ComputeVerb } from "../../../agent/protocol/compute.ts";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import type { FleetTables } from "../../../kernel/fleet/tables.ts";
@@ -12,7 +13,7 @@ import { SMALL } from "./testing/given.ts";
 // What an operator sets must be felt: each test fails when its setting is not read, or read as another one.
 
 const open = (settings: Partial<ComputeSettings> = {}) => Bench.open(openSqlite, settings);
-const full = { serverId: "other", sizeGiB: 5000, imageId: "", ticker: undefined as never };
+const TICKS_PER_GIB = 1024 ** 3 / 4096;
 const REFUSED = new CloudError("conflict", "compute.migration_refused", "No.");
 const NO_ROOM = new CloudError("noCapacity", "test.no_room", "No room.");
 
@@ -53,21 +54,27 @@ for (const [retries, refusals, arrives] of [
   });
 }
 
-test("disk_over_commit lets a disk that is hardly written to go where its full size has no room", async () => {
+test("disk_over_commit counts what a guest has written, else its whole disk must find room", async () => {
   const bench = await open();
   const { world, operations } = bench;
   const id = await world.given.server();
-  const move = async (diskOverCommit: boolean) => {
-    const options = await world.given.liveMigrate(id, { host: "b", diskOverCommit });
+  const move = async (host: string, diskOverCommit: boolean) => {
+    const options = await world.given.liveMigrate(id, { host, diskOverCommit });
     const operation = await world.given.start(operations.liveMigrate, options);
     await world.toTheEnd();
     return operation;
   };
-  world.sim.host("b")?.disks.set("other", full);
-  await bench.expectFault(await move(false), REFUSED.code);
-  assert.equal((await world.operation(await move(true))).state, "done");
+  // One GiB is left for the server's two.
+  const nearlyFull = new SimTicker(1999 * TICKS_PER_GIB);
+  world.sim.host("b")?.disks.set("other", { serverId: "other", sizeGiB: 2000, imageId: "", ticker: nearlyFull });
+  await bench.expectFault(await move("b", false), REFUSED.code);
+  assert.equal((await world.operation(await move("b", true))).state, "done");
+  assert.equal((await world.operation(await move("a", true))).state, "done");
+  const disk = world.sim.host("a")?.disks.get(id) ?? assert.fail("no disk");
+  world.sim.host("a")?.disks.set(id, { ...disk, ticker: new SimTicker(1.5 * TICKS_PER_GIB) });
+  await bench.expectFault(await move("b", true), REFUSED.code);
   world.sim.host("b")?.disks.delete("other");
-  await expectCleanSlate(world, { serverId: id, host: "b", vm: "active" });
+  await expectCleanSlate(world, { serverId: id, host: "a", vm: "active" });
   await bench.close();
 });
 

@@ -3,7 +3,7 @@ import { access, chmod, copyFile, mkdir, readFile, rename, rm } from "node:fs/pr
 import { join } from "node:path";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import { runCommand } from "../../../process/run-command.ts";
-import type { DiskStorage, GuestSpec, ImageSource } from "../../../protocol/compute.ts";
+import type { DiskMeasure, DiskStorage, GuestSpec, ImageSource } from "../../../protocol/compute.ts";
 import type { Call } from "../../../runtime/call.ts";
 import { type HostFiles, writeAtomically } from "./guest-files.ts";
 
@@ -17,6 +17,8 @@ interface Backing {
 
 export interface DiskInfo {
   virtualBytes: number;
+  /** What the file itself takes. */
+  allocatedBytes: number;
   /** Files that this one refers to. */
   backing: string | null;
   dataFile: string | null;
@@ -28,6 +30,7 @@ export async function diskInfo(path: string, format: "qcow2" | "raw" = "qcow2"):
   const info = JSON.parse(await runCommand("qemu-img", ["info", "--output=json", "-U", "-f", format, path]));
   return {
     virtualBytes: info["virtual-size"],
+    allocatedBytes: info["actual-size"],
     backing: info["backing-filename"] ?? null,
     dataFile: info["format-specific"]?.data?.["data-file"] ?? null,
   };
@@ -53,6 +56,12 @@ export async function ensureRootDisk(files: HostFiles, spec: GuestSpec, call: Ca
     await runCommand("qemu-img", ["resize", "-q", "-f", "qcow2", path, String(wanted)], { signal: call.signal });
   }
   return path;
+}
+
+/** What the guest's root disk takes: its own layer, and the image that another host may still have to fetch. */
+export async function measureRootDisk(files: HostFiles, { serverId, rootDisk }: GuestSpec): Promise<DiskMeasure> {
+  const { virtualBytes, allocatedBytes } = await diskInfo(files.rootDisk(serverId, rootDisk.storage));
+  return { sizeBytes: virtualBytes, allocatedBytes: allocatedBytes + rootDisk.image.sizeBytes };
 }
 
 /** Points a layer that was copied from another host at this host's copy of the same image. */

@@ -50,7 +50,7 @@ async function liveMigrate(
   const [source, destination] = [lab.driver(from), lab.driver(to)];
   await destination.liveMigration?.checkDestination(
     spec,
-    { mode, sourceFacts: await source.probe(), diskOverCommit: true },
+    { mode, sourceFacts: await source.probe(), diskBytes: 0 },
     lab.call(),
   );
   const options = await outOptions(spec, mode, to);

@@ -7,6 +7,7 @@ import type { ComputeDriver } from "../driver.ts";
 import { coldMigration } from "./cold-migration.ts";
 import { consoleLog, openConsole } from "./console.ts";
 import { diagnose } from "./diagnostics.ts";
+import { measureRootDisk } from "./disks.ts";
 import { hostFacts } from "./facts.ts";
 import { fencing } from "./fencing.ts";
 import type { Guest } from "./guest.ts";
@@ -130,6 +131,7 @@ async function factsOrRecord(guest: Guest): Promise<GuestFacts> {
 
 function liveMigration(host: Host): NonNullable<ComputeDriver["liveMigration"]> {
   return {
+    measureDisk: async (serverId) => measureRootDisk(host.files, (await host.knownGuest(serverId)).spec),
     checkDestination: (spec, options) => checkDestination(host, spec, options),
     prepareIncoming: (spec, mode, call) => prepareIncoming(host, spec, mode, call),
     migrateOut: async (serverId, options, call) => migrateOut(await host.knownGuest(serverId), options, call),

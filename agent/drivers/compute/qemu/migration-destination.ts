@@ -1,8 +1,9 @@
 import { rm, statfs } from "node:fs/promises";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import { isRefusal, type Qmp } from "../../../process/qmp.ts";
-import type { ComputeFacts, GuestFacts, GuestSpec, IncomingTarget, MigrationMode } from "../../../protocol/compute.ts";
+import type { GuestFacts, GuestSpec, IncomingTarget, MigrationMode } from "../../../protocol/compute.ts";
 import type { Call } from "../../../runtime/call.ts";
+import type { DestinationOptions } from "../driver.ts";
 import { type DiskAddress, diskUri, socketAddress } from "./disk-uri.ts";
 import { claimDisk, ensureRootDisk, exists } from "./disks.ts";
 import { hostFacts } from "./facts.ts";
@@ -18,15 +19,10 @@ import { endProcess } from "./stop.ts";
 const EXPORT = "migration-root";
 /** After the source's last byte the memory only has to be taken over. */
 const ARRIVAL_LIMIT_MS = 30_000;
-const GIB = 1024 ** 3;
 
-export async function checkDestination(
-  host: Host,
-  spec: GuestSpec,
-  options: { mode: MigrationMode; sourceFacts: ComputeFacts; diskOverCommit: boolean },
-): Promise<void> {
+export async function checkDestination(host: Host, spec: GuestSpec, options: DestinationOptions): Promise<void> {
   checkSpec(spec);
-  const { mode, sourceFacts: source, diskOverCommit } = options;
+  const { mode, sourceFacts: source, diskBytes } = options;
   const facts = await hostFacts(host);
   const shared = spec.rootDisk.storage === "shared";
   const guest = await host.guest(spec.serverId);
@@ -42,7 +38,7 @@ export async function checkDestination(
       mode === "shared" && source.sharedStorage !== facts.sharedStorage,
       "The hosts do not share their instance storage.",
     ],
-    [mode === "mirror" && !(await hasRoom(host, spec, diskOverCommit)), "The destination has too little disk space."],
+    [mode === "mirror" && !(await hasRoom(host, diskBytes)), "The destination has too little disk space."],
   ];
   const refusal = refusals.find(([refused]) => refused);
   if (refusal) throw new CloudError("conflict", "compute.migration_refused", refusal[1]);
@@ -233,11 +229,9 @@ async function clear(host: Host, guest: Guest): Promise<void> {
   guest.forget();
 }
 
-/** Without over-commitment the disk's full size must be free, with it only what a new layer takes. */
-async function hasRoom(host: Host, spec: GuestSpec, overCommit: boolean): Promise<boolean> {
+async function hasRoom(host: Host, diskBytes: number): Promise<boolean> {
   const { bavail, bsize } = await statfs(host.options.stateDir);
-  const needed = overCommit ? spec.rootDisk.image.sizeBytes : spec.rootDisk.sizeGiB * GIB;
-  return bavail * bsize >= needed;
+  return bavail * bsize >= diskBytes;
 }
 
 function guestRunning(): CloudError {

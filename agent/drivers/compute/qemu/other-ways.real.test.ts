@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { systemClock } from "../../../../kernel/clock/clock.ts";
+import { runCommand } from "../../../process/run-command.ts";
+import { HostFiles } from "./guest-files.ts";
 import { probeKvm } from "./kvm-probe.ts";
 import { assertNoTickLost, Lab, whyNoQemu } from "./testing/lab.ts";
 
@@ -38,6 +40,26 @@ test("without root: user-mode network, sockets in place of addresses, and post-c
     const seen = (await lab.ticks("two", spec.serverId)).length;
     await lab.until("it ticks on", async () => (await lab.ticks("two", spec.serverId)).length > seen + 3);
     assertNoTickLost(await lab.console("one", spec.serverId), await lab.console("two", spec.serverId));
+  } finally {
+    await lab.close();
+  }
+});
+
+test("a disk that is to move is measured with what its guest has written", { skip }, async () => {
+  const lab = await Lab.open("user", ["one"]);
+  try {
+    const driver = lab.driver("one");
+    const spec = await lab.spec("local");
+    await driver.ensure(spec, "stopped", lab.call());
+    const measure = async () =>
+      (await driver.liveMigration?.measureDisk(spec.serverId, lab.call())) ?? assert.fail("it cannot move guests");
+    const before = await measure();
+    assert.equal(before.sizeBytes, 1024 ** 3);
+    assert.ok(before.allocatedBytes >= spec.rootDisk.image.sizeBytes);
+    const disk = (await HostFiles.prepare(lab.stateDir("one"), null)).rootDisk(spec.serverId, "local");
+    await runCommand("qemu-io", ["-f", "qcow2", "-c", "write 512M 32M", disk]);
+    const grown = (await measure()).allocatedBytes - before.allocatedBytes;
+    assert.ok(grown >= 32 * 1024 ** 2, `${grown} bytes more`);
   } finally {
     await lab.close();
   }

@@ -2,7 +2,8 @@ import type { GuestDiagnostics } from "../../../protocol/diagnostics.ts";
 import type { SimGuest } from "./sim-host.ts";
 
 const TICK_NS = 1_000_000;
-const TICK_BYTES = 4096;
+/** What a tick writes. */
+export const TICK_BYTES = 4096;
 
 /** A simulated guest does nothing but tick: each costs it some time and one write. */
 export function simDiagnostics(guest: SimGuest, ticks: number): GuestDiagnostics {

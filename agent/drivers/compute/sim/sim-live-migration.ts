@@ -1,17 +1,19 @@
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
-import type { GuestSpec } from "../../../protocol/compute.ts";
+import type { DiskMeasure, GuestSpec } from "../../../protocol/compute.ts";
 import type { Call } from "../../../runtime/call.ts";
 import { orAborted } from "../../../sim/sim-faults.ts";
 import type { LiveMigration, MigrateOutOptions } from "../driver.ts";
 import type { SimActs } from "./sim-acts.ts";
-import { requireNotFenced, SimGuest, type SimHost } from "./sim-host.ts";
+import { requireNotFenced, SimGuest } from "./sim-host.ts";
 import { SimMigration } from "./sim-migration.ts";
+
+const GIB = 1024 ** 3;
 
 export function simLiveMigration(acts: SimActs): LiveMigration {
   const { world, host } = acts;
 
   function check(spec: GuestSpec, options: Parameters<LiveMigration["checkDestination"]>[1]): void {
-    const { mode, sourceFacts, diskOverCommit } = options;
+    const { mode, sourceFacts, diskBytes } = options;
     if (host.guests.get(spec.serverId)?.active) refuse("The server already runs here.");
     if (sourceFacts.cpuInfo.model !== host.cpuModel) refuse("The hosts' CPU models differ.");
     if (spec.ramMiB > host.ramMiB) refuse("The host has too little memory.");
@@ -21,7 +23,7 @@ export function simLiveMigration(acts: SimActs): LiveMigration {
     if (mode === "shared" && (host.sharedStorage ?? "none") !== sourceFacts.sharedStorage) {
       refuse("The hosts do not share the server's storage.");
     }
-    if (mode === "mirror" && !diskOverCommit && usedGiB(host) + spec.rootDisk.sizeGiB > host.diskGiB) {
+    if (mode === "mirror" && world.writtenBytes(host) + diskBytes > host.diskGiB * GIB) {
       refuse("The host has too little disk space.");
     }
   }
@@ -75,7 +77,14 @@ export function simLiveMigration(acts: SimActs): LiveMigration {
     if (guest.incoming.mode === "mirror") host.disks.delete(serverId);
   }
 
+  function measure(serverId: string): DiskMeasure {
+    const disk = world.diskOf(host, acts.guest(serverId));
+    if (!disk) throw new CloudError("notFound", "compute.guest_not_found", `Server ${serverId} has no disk here.`);
+    return { sizeBytes: disk.sizeGiB * GIB, allocatedBytes: world.writtenBytesOf(disk) };
+  }
+
   return {
+    measureDisk: (serverId, call) => acts.act("compute.measureDisk", call.signal, () => measure(serverId)),
     checkDestination: (spec, options, call) =>
       acts.act("compute.checkDestination", call.signal, () => check(spec, options)),
     prepareIncoming: (spec, mode, call) =>
@@ -107,12 +116,6 @@ export function simLiveMigration(acts: SimActs): LiveMigration {
       }),
     abandonIncoming: (serverId, call) => acts.act("compute.abandonIncoming", call.signal, () => abandon(serverId)),
   };
-}
-
-function usedGiB(host: SimHost): number {
-  let sum = 0;
-  for (const disk of host.disks.values()) sum += disk.sizeGiB;
-  return sum;
 }
 
 function refuse(reason: string): never {

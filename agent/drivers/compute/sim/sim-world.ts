@@ -4,7 +4,10 @@ import type { DiskStorage, GuestPower, GuestSpec } from "../../../protocol/compu
 import { SimFaults } from "../../../sim/sim-faults.ts";
 import { type SimMode, SimWorks } from "../../../sim/sim-works.ts";
 import { SimTicker } from "./sim-console.ts";
+import { TICK_BYTES } from "./sim-diagnostics.ts";
 import { type SimDisk, type SimGuest, SimHost, type SimHostOptions } from "./sim-host.ts";
+
+const GIB = 1024 ** 3;
 
 export interface SimWorldOptions {
   clock: Clock;
@@ -189,6 +192,17 @@ export class SimWorld {
 
   diskOf(host: SimHost, guest: SimGuest): SimDisk | undefined {
     return this.disks(host, guest.spec.rootDisk.storage).get(guest.serverId);
+  }
+
+  /** What the host's local disks take; a guest writes with each tick, and never more than its disk holds. */
+  writtenBytes(host: SimHost): number {
+    let sum = 0;
+    for (const disk of host.disks.values()) sum += this.writtenBytesOf(disk);
+    return sum;
+  }
+
+  writtenBytesOf({ sizeGiB, ticker }: SimDisk): number {
+    return Math.min(sizeGiB * GIB, ticker.at(this.clock.now()) * TICK_BYTES);
   }
 
   /** Makes the spec's disk exist and be large enough. Content that is there stays. */
