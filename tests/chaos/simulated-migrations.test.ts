@@ -12,6 +12,7 @@ import {
   operationWorldMigrations,
 } from "../../services/compute/operations/testing/operation-harness.ts";
 import { HOSTS, OperationWorld } from "../../services/compute/operations/testing/operation-world.ts";
+import { seeded } from "./support/seeded.ts";
 
 const MIGRATIONS = 200;
 const AT_ONCE = 20;
@@ -99,14 +100,3 @@ test(`${MIGRATIONS} migrations while servers and agents are killed and hosts cut
   await world.close();
   await database.dispose();
 });
-
-/** Mulberry32: small, and the same everywhere. */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
