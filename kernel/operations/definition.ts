@@ -98,7 +98,7 @@ interface StepCommon<Input, Out> {
   span?: readonly [number, number];
   /** Name of the event that the resource's owner sees for this step. */
   event?: string;
-  /** Host shown with the event. */
+  /** Host at which the step acts, shown with its event and in the operation. */
   eventHost?: (c: StepContext<Input, Out>) => string | null;
   /** The request that this step works for, when it is not the one that started the operation (a confirm, a revert). */
   requestId?: (c: StepContext<Input, Out>) => string | null;

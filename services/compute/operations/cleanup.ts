@@ -56,11 +56,13 @@ export function cleanupOperation(deps: ComputeDependencies): Operation<CleanupIn
     })
     .step("judge", {
       when: ({ input, out }) => out.look.needed && out.look.home !== null && input.mayAdopt,
+      eventHost: ({ input }) => input.host,
       effect: (a, { input, out }) =>
         patiently(a, clock, async () => ({ adopt: await isOnlyThere(a, input, out.look.home) })),
     })
     .step("finish", {
       when: ({ out }) => out.judge?.adopt === true,
+      eventHost: ({ input }) => input.host,
       effect: (a, { input }) =>
         patiently(a, clock, async () => {
           const server = await getServer(a.read, input.serverId);
@@ -93,6 +95,7 @@ export function cleanupOperation(deps: ComputeDependencies): Operation<CleanupIn
     })
     .step("remove", {
       when: ({ out }) => out.look.needed && out.adopt !== true,
+      eventHost: ({ input }) => input.host,
       effect: (a, { input }) =>
         patiently(a, clock, async () => {
           const server = await serverEvenDeleted(a.read, input.serverId);

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SimTicker } from "../../../agent/drivers/compute/sim/sim-console.ts";
 import { findServiceOn, updateService } from "../../../kernel/fleet/services.ts";
+import { showOperation } from "../../../kernel/operations/queries.ts";
+import type { Store } from "../../../kernel/store/store.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
 import { Bench } from "./testing/bench.ts";
 import { expectCleanSlate } from "./testing/clean-slate.ts";
@@ -13,6 +15,12 @@ const EVENTS = [
   "compute_pre_live_migration",
   "compute_live_migration",
 ];
+
+/** Where an operator sees that the steps acted. */
+async function hostsOfSteps(store: Store, operation: string): Promise<Record<string, string>> {
+  const { steps = [] } = (await showOperation(store.read, operation)) ?? {};
+  return Object.fromEntries(steps.flatMap(({ step, host }) => (host === null ? [] : [[step, host]])));
+}
 
 onBothStores("server.live_migrate", (open) => {
   for (const storage of ["local", "shared"] as const) {
@@ -27,6 +35,14 @@ onBothStores("server.live_migrate", (open) => {
       // ACTIVE a moment before the record is completed.
       assert.deepEqual(await bench.seen(), ["accepted", "queued", "preparing", "running", "active/-@b", "completed"]);
       assert.deepEqual(await bench.events(operation), [...EVENTS, "compute_post_live_migration_at_destination"]);
+      assert.deepEqual(await hostsOfSteps(world.tools.store, operation), {
+        "check-destination": "b",
+        "check-source": "a",
+        "prepare-destination": "b",
+        migrate: "a",
+        "finish-destination": "b",
+        "clean-source": "a",
+      });
       assert.deepEqual((await bench.actions(id)).at(-1), ["live-migration", null]);
       const [migration] = await bench.migrations(id);
       assert.deepEqual([migration?.source_host, migration?.dest_host], ["a", "b"]);

@@ -193,6 +193,7 @@ export function liveMigrateServerOperation(
     })
     .step("judge", {
       when: ({ out }) => out.migrate.outcome !== "completed",
+      eventHost: ({ out }) => out.schedule.host,
       effect: (a, { input, out }) =>
         judgeMigration(a, {
           serverId: input.serverId,
@@ -231,6 +232,7 @@ export function liveMigrateServerOperation(
     })
     .step("clean-source", {
       when: ({ out }) => arrived(out),
+      eventHost: ({ out }) => out.record.source,
       effect: async (a, { input, out }) => {
         const { source: host, mode } = out.record;
         return { clean: await removeIfReachable(a, { serverId: input.serverId, host, disks: mode === "mirror" }) };

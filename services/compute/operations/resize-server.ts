@@ -116,6 +116,7 @@ export function resizeServerOperation(
       span: [5, 15],
     })
     .step("serve-disk", {
+      eventHost: ({ out }) => out.record.source,
       effect: async (a, { input, out }) => {
         return await a.call(
           computeVerbs,
@@ -134,6 +135,7 @@ export function resizeServerOperation(
       },
     })
     .step("copy-disk", {
+      eventHost: ({ out }) => out.schedule.host,
       // What has arrived at the destination is removed by the clean-up that undoing `schedule` starts.
       effect: async (a, { input, out }) => {
         const spec = await guestSpec(a.read, deps, await getServer(a.read, input.serverId), input.flavor);
@@ -153,6 +155,7 @@ export function resizeServerOperation(
       span: [15, 60],
     })
     .step("stop-serving", {
+      eventHost: ({ out }) => out.record.source,
       effect: async (a, { input, out }) => {
         await a.call(
           computeVerbs,
