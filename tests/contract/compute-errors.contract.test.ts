@@ -35,14 +35,14 @@ describe("errors of compute", { skip: clientsMissing }, () => {
   let cloud: SimulatedCloud;
   let admin: CloudUser;
   let servers: CloudServers;
-  /** A member's server on `host-1` that is never changed. */
+  /** A member's server that is never changed; not on `host-4`. */
   let server: Json;
   before(async () => {
     cloud = await simulatedCloud({ hosts: 4 });
     ({ admin } = cloud);
     servers = new CloudServers(admin);
-    server = await servers.boot({}, cloud.member);
     await setService("host-4", { status: "disabled" });
+    server = await servers.boot({}, cloud.member);
   });
   after(() => cloud.dispose());
 
