@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { sameShape, sample } from "../../services/compute/testing/samples.ts";
+import { sameShape } from "../../kernel/http/testing/same-shape.ts";
+import { sample } from "../../services/compute/testing/samples.ts";
 import { CloudServers, type Json } from "./support/cloud-servers.ts";
 import type { CloudUser } from "./support/cloud-user.ts";
 import { clientsMissing } from "./support/official-clients.ts";

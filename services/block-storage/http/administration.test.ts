@@ -2,13 +2,14 @@ import assert from "node:assert/strict";
 import { after, before, it } from "node:test";
 import { announceService } from "../../../kernel/fleet/services.ts";
 import type { FleetTables } from "../../../kernel/fleet/tables.ts";
+import { sameShape } from "../../../kernel/http/testing/same-shape.ts";
 import { operation } from "../../../kernel/operations/definition.ts";
 import type { OperationTables } from "../../../kernel/operations/tables.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
 import type { BlockStorageTables } from "../store/tables.ts";
 import { type BlockStorageWorld, blockStorageWorld, OTHER_PROJECT, PROJECT } from "../testing/block-storage-world.ts";
 import { snapshotRow } from "../testing/rows.ts";
-import { sameShape, sample } from "../testing/samples.ts";
+import { sample } from "../testing/samples.ts";
 
 const SHARED = "pileus@shared";
 

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, it } from "node:test";
+import { sameShape } from "../../../kernel/http/testing/same-shape.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
 import { type BlockStorageWorld, blockStorageWorld } from "../testing/block-storage-world.ts";
-import { sameShape, sample } from "../testing/samples.ts";
+import { sample } from "../testing/samples.ts";
 
 const SHARED = "pileus@shared";
 

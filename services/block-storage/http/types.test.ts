@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { sameShape } from "../../../kernel/http/testing/same-shape.ts";
 import { openSqlite } from "../../../kernel/store/testing/stores.ts";
 import {
   type BlockStorageWorld,
@@ -7,7 +8,7 @@ import {
   OTHER_PROJECT,
   type Person,
 } from "../testing/block-storage-world.ts";
-import { sameShape, sample } from "../testing/samples.ts";
+import { sample } from "../testing/samples.ts";
 
 describe("volume types", () => {
   let world: BlockStorageWorld;

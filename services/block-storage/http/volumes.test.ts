@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { sameShape } from "../../../kernel/http/testing/same-shape.ts";
 import type { OperationTables } from "../../../kernel/operations/tables.ts";
 import { openSqlite } from "../../../kernel/store/testing/stores.ts";
 import type { BlockStorageTables } from "../store/tables.ts";
@@ -11,7 +12,7 @@ import {
   PROJECT,
 } from "../testing/block-storage-world.ts";
 import { snapshotRow } from "../testing/rows.ts";
-import { sameShape, sample } from "../testing/samples.ts";
+import { sample } from "../testing/samples.ts";
 
 describe("volumes", () => {
   let world: BlockStorageWorld;

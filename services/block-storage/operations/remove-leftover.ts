@@ -13,10 +13,10 @@ export interface RemoveLeftoverInput {
 
 export const REMOVE_LEFTOVER = "volume.remove_leftover";
 
-/** How long a backend that refuses, as a frozen one does, is left alone. */
+/** How long a backend that refuses is left alone. */
 const RECHECK_MS = seconds(60);
 
-/** Takes away what a try to make a volume may have left on a backend; waits for one that is down, or frozen. */
+/** Takes away what a try to make a volume may have left on a backend; waits for one that is down. */
 export function removeLeftoverOperation({ kernel }: Pick<VolumeTools, "kernel">): Operation<RemoveLeftoverInput> {
   return operation<RemoveLeftoverInput>(REMOVE_LEFTOVER, { resource: "volume", deadlineMs: minutes(60) })
     .pivot()

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, it } from "node:test";
+import { sameShape } from "../../../kernel/http/testing/same-shape.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
 import { type ComputeWorld, OTHER_PROJECT, PROJECT } from "../testing/compute-world.ts";
 import { resourceWorld } from "../testing/resource-world.ts";
-import { sameShape, sample } from "../testing/samples.ts";
+import { sample } from "../testing/samples.ts";
 
 onBothStores("flavors", (open) => {
   let world: ComputeWorld;

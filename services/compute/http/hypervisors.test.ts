@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { after, before, it } from "node:test";
 import type { ServiceRow } from "../../../kernel/fleet/tables.ts";
+import { sameShape } from "../../../kernel/http/testing/same-shape.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
 import { allocate } from "../store/allocations.ts";
 import { getHost } from "../store/hosts.ts";
 import type { ComputeHostRow } from "../store/tables.ts";
 import { type ComputeWorld, computeWorld } from "../testing/compute-world.ts";
 import { TINY } from "../testing/rows.ts";
-import { sameShape, sample } from "../testing/samples.ts";
+import { sample } from "../testing/samples.ts";
 
 onBothStores("hypervisors", (open) => {
   let world: ComputeWorld;

@@ -6,10 +6,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, it } from "node:test";
 import { promisify } from "node:util";
+import { sameShape } from "../../../kernel/http/testing/same-shape.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
 import { setQuotas } from "../store/quotas.ts";
 import { type ComputeWorld, computeWorld, OTHER_PROJECT } from "../testing/compute-world.ts";
-import { sameShape, sample } from "../testing/samples.ts";
+import { sample } from "../testing/samples.ts";
 
 const noSshKeygen = existsSync("/usr/bin/ssh-keygen") ? false : "needs ssh-keygen (openssh-client)";
 const ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl somebody@somewhere";

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { sameShape } from "../../../kernel/http/testing/same-shape.ts";
 import type { OperationTables, StepTable } from "../../../kernel/operations/tables.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
 import type { ComputeTables, ServerRow } from "../store/tables.ts";
 import { type ComputeWorld, computeWorld, OTHER_PROJECT, PROJECT } from "../testing/compute-world.ts";
-import { sameShape, sample } from "../testing/samples.ts";
+import { sample } from "../testing/samples.ts";
 
 onBothStores("what is recorded of servers", (open) => {
   let world: ComputeWorld;

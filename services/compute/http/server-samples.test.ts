@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { sameShape } from "../../../kernel/http/testing/same-shape.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
 import type { ServerRow } from "../store/tables.ts";
 import { type ComputeWorld, computeWorld, OTHER_PROJECT, type Person, PROJECT } from "../testing/compute-world.ts";
-import { sameShape, sample } from "../testing/samples.ts";
+import { sample } from "../testing/samples.ts";
 
 /** Versions in which the representation changed, with a published sample each. */
 const SHOWS = ["2.1", "2.3", "2.9", "2.16", "2.19", "2.47", "2.71", "2.73", "2.90", "2.96", "2.98", "2.100"];

@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import { after, before, it } from "node:test";
 import { announceService } from "../../../kernel/fleet/services.ts";
 import type { ServiceRow } from "../../../kernel/fleet/tables.ts";
+import { sameShape } from "../../../kernel/http/testing/same-shape.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
 import { allocate } from "../store/allocations.ts";
 import { findHost } from "../store/hosts.ts";
 import { type ComputeWorld, computeWorld } from "../testing/compute-world.ts";
 import { TINY } from "../testing/rows.ts";
-import { sameShape, sample } from "../testing/samples.ts";
+import { sample } from "../testing/samples.ts";
 
 onBothStores("services and availability zones", (open) => {
   let world: ComputeWorld;
