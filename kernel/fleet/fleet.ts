@@ -70,6 +70,7 @@ export class Fleet {
   readonly #logLevels = new Map<string, Record<string, string>>();
   readonly #unlisten: (() => void)[] = [];
   readonly #timers = new Map<number, Timer>();
+  #flushing: Promise<void> = Promise.resolve();
   #closed = false;
 
   constructor(options: FleetOptions) {
@@ -186,8 +187,15 @@ export class Fleet {
     this.#wakeAddressee(host);
   }
 
-  /** Writes the heartbeats since the last flush, and fails the calls that wait for hosts found down. */
-  async flush(): Promise<void> {
+  /** Writes the heartbeats since the last flush, and fails the calls that wait for hosts found down. One at a time. */
+  flush(): Promise<void> {
+    const flushed = this.#flushing.then(() => this.#flushHeard());
+    this.#flushing = flushed.catch(() => {});
+    return flushed;
+  }
+
+  /** Two at once would both write who was heard before the first of them, the later one as if it had been heard since. */
+  async #flushHeard(): Promise<void> {
     const { store, clock } = this.#options;
     const heard = [...this.#heard];
     const hosts = heard.map(([host]) => host);

@@ -172,11 +172,13 @@ export class OperationWorld implements FaultWorld {
     return await db.selectFrom("operations").selectAll().where("id", "=", id).executeTakeFirstOrThrow();
   }
 
-  /** Lets time pass in small parts, so that heartbeats are sent and written. */
+  /** Lets time pass in small parts. The heartbeats of each are written before the next, however slow the database is. */
   async pass(ms: number): Promise<void> {
+    await this.fleet.flush();
     for (let left = ms; left > 0; left -= PART_MS) {
       this.tools.clock.advance(Math.min(PART_MS, left));
       await this.agents.settle();
+      await this.fleet.flush();
     }
   }
 
