@@ -4,8 +4,9 @@ import { sleep, systemClock } from "../../kernel/clock/clock.ts";
 import { systemIds } from "../../kernel/ids/ids.ts";
 import { silentLogger } from "../../kernel/log/logger.ts";
 import type { BlockStorageDriver } from "../drivers/block-storage/driver.ts";
-import type { Connection, VolumeSource, VolumeSpec } from "../protocol/block-storage.ts";
+import type { VolumeSource, VolumeSpec } from "../protocol/block-storage.ts";
 import type { ImageSource } from "../protocol/compute.ts";
+import type { Connection } from "../protocol/connection.ts";
 import type { TestCall } from "./compute-environment.ts";
 
 /** One backend as one host's driver sees it. */

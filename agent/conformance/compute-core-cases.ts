@@ -138,11 +138,12 @@ export const coreCases: readonly ComputeCase[] = [
     async run(c) {
       const spec = await c.running(c.a);
       await c.a.driver.ensureStopped(spec.serverId, { graceMs: 0 }, c.call());
+      const rootDisk = spec.rootDisk ?? assert.fail("it has no root disk");
       const larger = {
         ...spec,
         vcpus: spec.vcpus + 1,
         ramMiB: spec.ramMiB + 32,
-        rootDisk: { ...spec.rootDisk, sizeGiB: spec.rootDisk.sizeGiB + 1 },
+        rootDisk: { ...rootDisk, sizeGiB: rootDisk.sizeGiB + 1 },
       };
       const facts = await c.a.driver.ensure(larger, "running", c.call());
       assert.deepEqual([facts.vcpus, facts.ramMiB], [larger.vcpus, larger.ramMiB]);

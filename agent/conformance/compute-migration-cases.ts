@@ -245,7 +245,7 @@ const otherLiveCases: readonly ComputeCase[] = [
       const spec = await c.running(c.a, { storage: "local" });
       const measure = () => live(c.a.driver).measureDisk(spec.serverId, c.call());
       const { sizeBytes, allocatedBytes } = await measure();
-      assert.equal(sizeBytes, spec.rootDisk.sizeGiB * 1024 ** 3);
+      assert.equal(sizeBytes, (spec.rootDisk?.sizeGiB ?? 0) * 1024 ** 3);
       assert.ok(allocatedBytes < sizeBytes);
       const sourceFacts = await c.a.driver.probe();
       const check = (diskBytes: number) =>

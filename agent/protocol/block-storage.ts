@@ -1,5 +1,6 @@
 import { type Static, Type } from "typebox";
 import { ImageSource } from "./compute.ts";
+import { Connection } from "./connection.ts";
 import { verb } from "./verb.ts";
 
 /**
@@ -19,13 +20,6 @@ const Uuid = Type.String({ pattern: "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-
 const Name = Type.String({ pattern: "^[a-zA-Z0-9][a-zA-Z0-9._-]{0,119}$" });
 const Nullable = <S extends Parameters<typeof Type.Union>[0][number]>(schema: S) => Type.Union([schema, Type.Null()]);
 const SizeGiB = Type.Integer({ minimum: 1 });
-
-/** Where NBD clients find a volume. Whoever reads it must understand both kinds. */
-export const Connection = Type.Union([
-  Type.Object({ kind: Type.Literal("unix"), path: Type.String(), export: Type.String() }),
-  Type.Object({ kind: Type.Literal("inet"), host: Type.String(), port: Type.Integer(), export: Type.String() }),
-]);
-export type Connection = Static<typeof Connection>;
 
 /** What a new volume holds. Snapshot and volume are of the same backend. */
 export const VolumeSource = Type.Union([

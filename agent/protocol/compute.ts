@@ -1,4 +1,5 @@
 import { type Static, Type } from "typebox";
+import { Connection } from "./connection.ts";
 import { GuestDiagnostics } from "./diagnostics.ts";
 import { verb } from "./verb.ts";
 
@@ -42,6 +43,21 @@ export type Nic = Static<typeof Nic>;
 export const DiskStorage = Type.Union([Type.Literal("local"), Type.Literal("shared")]);
 export type DiskStorage = Static<typeof DiskStorage>;
 
+export const RootDisk = Type.Object({ sizeGiB: Type.Integer(), storage: DiskStorage, image: ImageSource });
+export type RootDisk = Static<typeof RootDisk>;
+
+/** A volume that the guest has as a disk, served by whatever agent `connection` leads to. */
+export const GuestVolume = Type.Object({
+  volumeId: Uuid,
+  /** `/dev/vdb`: the name that users see; no two of one guest are equal. A starting guest finds its disks in the order of their names. */
+  device: Type.String({ pattern: "^/dev/vd[a-z]$" }),
+  connection: Connection,
+  readOnly: Type.Boolean(),
+  /** The guest boots from it; then `rootDisk` is null. At most one of a guest. */
+  root: Type.Boolean(),
+});
+export type GuestVolume = Static<typeof GuestVolume>;
+
 export const GuestSpec = Type.Object({
   serverId: Uuid,
   /** `instance-0000002a`, as OpenStack shows it. */
@@ -49,7 +65,9 @@ export const GuestSpec = Type.Object({
   hostname: Type.String(),
   vcpus: Type.Integer(),
   ramMiB: Type.Integer(),
-  rootDisk: Type.Object({ sizeGiB: Type.Integer(), storage: DiskStorage, image: ImageSource }),
+  /** Null for a guest that boots from its root volume: it has no disk of the host's then. */
+  rootDisk: Nullable(RootDisk),
+  volumes: Type.Array(GuestVolume),
   /** Direct kernel boot, when the image names a kernel (`kernel_id`, `ramdisk_id`). */
   kernel: Nullable(ImageSource),
   ramdisk: Nullable(ImageSource),
@@ -77,9 +95,12 @@ export const GuestFacts = Type.Object({
   power: GuestPower,
   vcpus: Type.Integer(),
   ramMiB: Type.Integer(),
-  diskStorage: DiskStorage,
+  /** Null for a guest without a root disk of the host's. */
+  diskStorage: Nullable(DiskStorage),
   /** Port ids of the cards that the guest has now. */
   portIds: Type.Array(Uuid),
+  /** Volumes that the guest has now; of a stopped one those that it starts with. */
+  volumeIds: Type.Array(Uuid),
 });
 export type GuestFacts = Static<typeof GuestFacts>;
 
@@ -105,6 +126,7 @@ export const ComputeFacts = Type.Object({
 });
 export type ComputeFacts = Static<typeof ComputeFacts>;
 
+/** What happens to the root disk; volumes are opened at both ends in either mode. A guest without root disk moves as `shared`. */
 export const MigrationMode = Type.Union([Type.Literal("shared"), Type.Literal("mirror")]);
 export type MigrationMode = Static<typeof MigrationMode>;
 
@@ -192,13 +214,23 @@ export const computeVerbs = {
   /** Hot plugs and unplugs cards until the guest has exactly those of the spec. */
   "compute.ensureNics": verb(Type.Object({ spec: GuestSpec }), GuestFacts),
 
-  /** Source of a cold migration: serves the stopped guest's disk read-only to other hosts. */
+  /**
+   * Hot plugs and unplugs until the guest has exactly the volumes of the spec. A volume whose connection differs is switched to
+   * the new one under the running guest, without losing or reordering an acknowledged write: both must hold the same data
+   * then, and the old one must still serve. A stopped guest gets its volumes at its next start. The root volume comes and goes with
+   * the guest only. Throws `compute.volume_busy` (unavailable) when the guest does not let go of a disk in time: a repeat goes on.
+   */
+  "compute.ensureVolumes": verb(Type.Object({ spec: GuestSpec }), GuestFacts),
+  /** Lets the guest see the size of a volume that has been grown. Fine for a guest that is stopped or does not have it. */
+  "compute.ensureVolumeSize": verb(Type.Object({ serverId: Uuid, volumeId: Uuid, sizeBytes: Type.Integer() }), Nothing),
+
+  /** Source of a cold migration: serves the stopped guest's disk read-only to other hosts. Null when there is nothing to copy. */
   "compute.serveDisk": verb(One, Type.Object({ diskUri: Nullable(Type.String()) })),
   "compute.ensureDiskNotServed": verb(One, Nothing),
-  /** Destination of a cold migration: copies the disk from `diskUri` (nothing to copy when null: shared storage), checks it. Reports percent. */
+  /** Destination of a cold migration: copies the disk from `diskUri` (nothing to copy when null: shared storage, or no root disk), checks it. Reports percent. */
   "compute.receiveDisk": verb(Type.Object({ spec: GuestSpec, diskUri: Nullable(Type.String()) }), Nothing),
 
-  /** Source of a live migration: how large the guest's root disk is, and what it takes. */
+  /** Source of a live migration: how large the guest's root disk is, and what it takes; zeros without one. */
   "compute.measureDisk": verb(One, DiskMeasure),
   /** Answers whether the guest described by `spec` could run here; throws `compute.migration_refused` with a reason. */
   "compute.checkDestination": verb(

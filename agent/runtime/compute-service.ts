@@ -6,6 +6,7 @@ import type {
   ComputeDriver,
   Fencing,
   GuestNetworking,
+  GuestVolumes,
   LiveMigration,
 } from "../drivers/compute/driver.ts";
 import { type ComputeVerb, type ComputeVerbs, computeVerbs } from "../protocol/compute.ts";
@@ -38,6 +39,7 @@ const MODES: Partial<Record<ComputeVerb, VerbMode>> = {
 /** What each verb asks of the driver. An ability that the driver lacks answers `compute.not_supported`. */
 export function computeHandlers(driver: ComputeDriver, consoles: Consoles): ComputeHandlers {
   const networking = (): GuestNetworking => driver.networking ?? unsupported(driver, "guest networking");
+  const volumes = (): GuestVolumes => driver.volumes ?? unsupported(driver, "volumes");
   const cold = (): ColdMigration => driver.coldMigration ?? unsupported(driver, "cold migration");
   const live = (): LiveMigration => driver.liveMigration ?? unsupported(driver, "live migration");
   const fencing = (): Fencing => driver.fencing ?? noFencing(driver);
@@ -59,6 +61,9 @@ export function computeHandlers(driver: ComputeDriver, consoles: Consoles): Comp
     }),
     "compute.resetNetwork": async ({ spec }, call) => ({ seenByGuest: await networking().resetNetwork(spec, call) }),
     "compute.ensureNics": async ({ spec }, call) => networking().ensureNics(spec, call),
+    "compute.ensureVolumes": async ({ spec }, call) => volumes().ensureVolumes(spec, call),
+    "compute.ensureVolumeSize": async ({ serverId, ...options }, call) =>
+      nothing(volumes().ensureVolumeSize(serverId, options, call)),
     "compute.serveDisk": async ({ serverId }, call) => ({ diskUri: await cold().serveDisk(serverId, call) }),
     "compute.ensureDiskNotServed": async ({ serverId }, call) => nothing(cold().ensureDiskNotServed(serverId, call)),
     "compute.receiveDisk": async ({ spec, diskUri }, call) => nothing(cold().receiveDisk(spec, diskUri, call)),

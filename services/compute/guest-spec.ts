@@ -26,6 +26,7 @@ export async function guestSpec(
     vcpus: flavor.vcpus,
     ramMiB: flavor.ramMiB,
     rootDisk: { sizeGiB: Math.max(SMALLEST_DISK_GIB, flavor.diskGiB), storage: server.storage, image },
+    volumes: [],
     kernel,
     ramdisk,
     nics: await deps.network.nicsOf(q, server.id),

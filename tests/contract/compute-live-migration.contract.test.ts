@@ -57,7 +57,7 @@ describe("live migration, as the openstack client sees it", { skip: clientsMissi
   ] as const) {
     it(`moves to a given host and back ${flags}`, async () => {
       const server = await servers.boot({ host: "host-1" });
-      assert.equal(cloud.simulation.world.host("host-1")?.guests.get(server.id)?.spec.rootDisk.storage, storage);
+      assert.equal(cloud.simulation.world.host("host-1")?.guests.get(server.id)?.spec.rootDisk?.storage, storage);
       for (const host of ["host-2", "host-1"]) {
         await admin.openstack(`server migrate --live-migration --host ${host} ${flags} ${server.id}`);
         await until(

@@ -1,12 +1,12 @@
 import type {
   BackendFacts,
-  Connection,
   FailoverOutcome,
   Manageable,
   SnapshotFacts,
   VolumeFacts,
   VolumeSpec,
 } from "../../protocol/block-storage.ts";
+import type { Connection } from "../../protocol/connection.ts";
 import type { Call } from "../../runtime/call.ts";
 
 /**

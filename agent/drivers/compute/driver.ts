@@ -40,6 +40,7 @@ export interface ComputeDriver {
   close(): Promise<void>;
 
   readonly networking?: GuestNetworking;
+  readonly volumes?: GuestVolumes;
   readonly coldMigration?: ColdMigration;
   readonly liveMigration?: LiveMigration;
   readonly fencing?: Fencing;
@@ -62,8 +63,14 @@ export interface GuestNetworking {
   ensureNics(spec: GuestSpec, call: Call): Promise<GuestFacts>;
 }
 
+export interface GuestVolumes {
+  /** Throws `compute.volume_busy` when the guest keeps a disk: a repeat goes on. */
+  ensureVolumes(spec: GuestSpec, call: Call): Promise<GuestFacts>;
+  ensureVolumeSize(serverId: string, options: { volumeId: string; sizeBytes: number }, call: Call): Promise<void>;
+}
+
 export interface ColdMigration {
-  /** Null when the disk is on shared storage and needs no copy. */
+  /** Null when the disk is on shared storage and needs no copy, or there is none. */
   serveDisk(serverId: string, call: Call): Promise<string | null>;
   ensureDiskNotServed(serverId: string, call: Call): Promise<void>;
   receiveDisk(spec: GuestSpec, diskUri: string | null, call: Call): Promise<void>;

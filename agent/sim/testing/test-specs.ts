@@ -22,6 +22,7 @@ export function testSpecs(ids: IdSource = sequentialIds(7)): {
           storage,
           image: { imageId, format: "qcow2", sizeBytes: 1024, sha256: "0".repeat(64) },
         },
+        volumes: [],
         kernel: null,
         ramdisk: null,
         nics: Array.from({ length: nics }, (_, card) => ({

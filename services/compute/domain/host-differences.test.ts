@@ -10,6 +10,7 @@ const guest = (serverId: string, power: GuestPower): GuestFacts => ({
   vcpus: 1,
   ramMiB: 512,
   diskStorage: "local",
+  volumeIds: [],
   portIds: [],
 });
 const server = (id: string, vm_state: VmState, task_state: TaskState | null = null) => ({ id, vm_state, task_state });

@@ -2,7 +2,7 @@ import { mkdir, readlink, rename, rm, symlink } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import { killForCertain } from "../../../process/running-process.ts";
-import type { Connection } from "../../../protocol/block-storage.ts";
+import type { Connection } from "../../../protocol/connection.ts";
 import { readJson, writeJson } from "./durable-json.ts";
 import { FileLocks } from "./file-locks.ts";
 import type { FileNbdOptions } from "./options.ts";

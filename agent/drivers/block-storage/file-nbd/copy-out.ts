@@ -1,5 +1,6 @@
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
-import type { Connection, VolumeSpec } from "../../../protocol/block-storage.ts";
+import type { VolumeSpec } from "../../../protocol/block-storage.ts";
+import type { Connection } from "../../../protocol/connection.ts";
 import type { Call } from "../../../runtime/call.ts";
 import type { StorageArray, VolumeCopies } from "./array.ts";
 import { createWhole, exists, GIB, growTo, requireEqual, sizeOf } from "./disk-files.ts";

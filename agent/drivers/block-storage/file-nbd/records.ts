@@ -1,4 +1,4 @@
-import type { Connection } from "../../../protocol/block-storage.ts";
+import type { Connection } from "../../../protocol/connection.ts";
 import type { ProcessIdentity } from "./process-identity.ts";
 
 /**

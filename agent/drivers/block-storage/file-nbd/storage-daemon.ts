@@ -4,7 +4,7 @@ import { type Clock, sleep } from "../../../../kernel/clock/clock.ts";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import { isRefusal, isUnreachable, Qmp } from "../../../process/qmp.ts";
 import { runCommand } from "../../../process/run-command.ts";
-import type { Connection } from "../../../protocol/block-storage.ts";
+import type { Connection } from "../../../protocol/connection.ts";
 
 const QUIT_WITHIN_MS = 5_000;
 

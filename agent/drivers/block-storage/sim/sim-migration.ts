@@ -1,5 +1,6 @@
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
-import type { BlockStorageVerb, Connection } from "../../../protocol/block-storage.ts";
+import type { BlockStorageVerb } from "../../../protocol/block-storage.ts";
+import type { Connection } from "../../../protocol/connection.ts";
 import { orAborted } from "../../../sim/sim-faults.ts";
 import type { VolumeMigration } from "../driver.ts";
 import { newSimVolume, receiverOf, type SimPool } from "./sim-pool.ts";

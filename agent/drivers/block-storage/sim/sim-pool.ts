@@ -1,5 +1,6 @@
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
-import type { Connection, SnapshotFacts, VolumeFacts } from "../../../protocol/block-storage.ts";
+import type { SnapshotFacts, VolumeFacts } from "../../../protocol/block-storage.ts";
+import type { Connection } from "../../../protocol/connection.ts";
 import { SimDisk } from "./sim-disk.ts";
 
 export const GIB = 1024 ** 3;

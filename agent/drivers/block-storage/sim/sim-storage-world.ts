@@ -1,6 +1,6 @@
 import { type Clock, sleep } from "../../../../kernel/clock/clock.ts";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
-import type { Connection } from "../../../protocol/block-storage.ts";
+import type { Connection } from "../../../protocol/connection.ts";
 import { SimFaults } from "../../../sim/sim-faults.ts";
 import { type SimMode, SimWorks } from "../../../sim/sim-works.ts";
 import { addressOf, GIB, receiverOf, SimPool, type SimPoolOptions, type SimVolume } from "./sim-pool.ts";

@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import { endHelper, livePid } from "../../../process/pid-file.ts";
 import { runCommand } from "../../../process/run-command.ts";
-import type { GuestSpec } from "../../../protocol/compute.ts";
+import type { GuestSpec, RootDisk } from "../../../protocol/compute.ts";
 import type { Call } from "../../../runtime/call.ts";
 import type { ColdMigration } from "../driver.ts";
 import { insideNetns } from "../network/ip-command.ts";
@@ -39,15 +39,15 @@ export async function ensureDiskNotServed(host: Host, guest: Guest): Promise<voi
 async function serveDisk(host: Host, serverId: string): Promise<string | null> {
   const guest = await host.guest(serverId);
   return guest.exclusive(async () => {
-    const { storage } = guest.spec.rootDisk;
+    const { rootDisk } = guest.spec;
     if (await guest.isAlive()) {
       throw new CloudError("conflict", "compute.guest_running", "The guest is running.");
     }
-    if (storage === "shared") return null;
+    if (rootDisk?.storage !== "local") return null;
     const { diskUri: served } = guest.record;
     if (served !== null && (await livePid(guest.files.exportPid, guest.files.exportPid)) !== null) return served;
     await ensureDiskNotServed(host, guest);
-    const uri = await startExport(host, guest, host.files.rootDisk(serverId, storage));
+    const uri = await startExport(host, guest, host.files.rootDisk(serverId, rootDisk.storage));
     await guest.update({ diskUri: uri });
     return uri;
   });
@@ -73,16 +73,32 @@ async function startExport(host: Host, guest: Guest, disk: string): Promise<stri
 async function receiveDisk(host: Host, spec: GuestSpec, uri: string | null, call: Call): Promise<void> {
   const guest = await host.guest(spec.serverId);
   await guest.exclusive(async () => {
-    const path = host.files.rootDisk(spec.serverId, spec.rootDisk.storage);
-    if (uri !== null && !(await exists(path))) await copyDisk(host, spec, uri, path, call);
-    if (!(await exists(path))) {
-      throw new CloudError("conflict", "compute.disk_missing", "The server's disk is not on the shared storage.");
-    }
+    if (spec.rootDisk !== null) await ensureCopied(host, spec.serverId, spec.rootDisk, uri, call);
     await guest.adopt(spec);
   });
 }
 
-async function copyDisk(host: Host, spec: GuestSpec, uri: string, path: string, call: Call): Promise<void> {
+async function ensureCopied(
+  host: Host,
+  serverId: string,
+  rootDisk: RootDisk,
+  uri: string | null,
+  call: Call,
+): Promise<void> {
+  const path = host.files.rootDisk(serverId, rootDisk.storage);
+  if (await exists(path)) return;
+  if (uri === null) {
+    throw new CloudError("conflict", "compute.disk_missing", "The server's disk is not on the shared storage.");
+  }
+  const partial = await copyDisk(host, uri, path, call);
+  await putOverImage(host.files, serverId, rootDisk, partial, call);
+  await checkDisk(partial, call.signal);
+  await rename(partial, path);
+  call.progress(100);
+}
+
+/** Path of the copy, beside `path`. */
+async function copyDisk(host: Host, uri: string, path: string, call: Call): Promise<string> {
   parseDiskUri(uri);
   const partial = `${path}.partial`;
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
@@ -98,8 +114,5 @@ async function copyDisk(host: Host, spec: GuestSpec, uri: string, path: string, 
     const compare = ["compare", "-q", "-f", "raw", "-F", "raw", uri, partial];
     await runCommand(...insideNetns(host.netns, "qemu-img", compare), { signal, timeoutMs: COPY_LIMIT_MS });
   }
-  await putOverImage(host.files, spec, partial, call);
-  await checkDisk(partial, signal);
-  await rename(partial, path);
-  call.progress(100);
+  return partial;
 }

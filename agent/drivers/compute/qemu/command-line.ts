@@ -9,7 +9,8 @@ export const QEMU = "qemu-system-x86_64";
 export interface LaunchPlan {
   spec: GuestSpec;
   files: GuestFiles;
-  rootDisk: string;
+  /** Null boots from the root volume. */
+  rootDisk: string | null;
   /** Direct kernel boot; null boots from the disk. */
   boot: { kernel: string; ramdisk: string | null } | null;
   accelerator: Accelerator;
@@ -38,11 +39,7 @@ export function commandLine(plan: LaunchPlan): string[] {
     ...["-device", device({ driver: "virtio-serial-pci", id: "ports", addr: slot(SLOTS.serial) })],
     ...socket("agent", files.agent),
     ...["-device", device({ driver: "virtserialport", chardev: "agent", name: "org.qemu.guest_agent.0" })],
-    ...["-blockdev", JSON.stringify(rootBlockNode(plan.rootDisk))],
-    ...[
-      "-device",
-      device({ driver: "virtio-blk-pci", id: "disk-root", drive: "root", addr: slot(SLOTS.root), bootindex: 1 }),
-    ],
+    ...rootDiskArguments(plan.rootDisk),
     ...["-blockdev", JSON.stringify(configBlockNode(files.configDrive))],
     ...["-device", device(configDevice())],
     ...["-device", device({ driver: "virtio-balloon-pci", addr: slot(SLOTS.balloon) })],
@@ -105,9 +102,12 @@ export function netDevice(nic: Nic, portIds: readonly string[]): Record<string, 
   };
 }
 
-function rootBlockNode(path: string): object {
+function rootDiskArguments(path: string | null): string[] {
+  if (path === null) return [];
   const file = { driver: "file", filename: path, discard: "unmap" };
-  return { driver: "qcow2", "node-name": "root", discard: "unmap", file };
+  const node = { driver: "qcow2", "node-name": "root", discard: "unmap", file };
+  const disk = { driver: "virtio-blk-pci", id: "disk-root", drive: "root", addr: slot(SLOTS.root), bootindex: 1 };
+  return ["-blockdev", JSON.stringify(node), "-device", device(disk)];
 }
 
 function kernelArguments(boot: LaunchPlan["boot"]): string[] {

@@ -3,7 +3,7 @@ import { access, chmod, copyFile, mkdir, readFile, rename, rm } from "node:fs/pr
 import { join } from "node:path";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import { runCommand } from "../../../process/run-command.ts";
-import type { DiskMeasure, DiskStorage, GuestSpec, ImageSource } from "../../../protocol/compute.ts";
+import type { DiskMeasure, GuestSpec, ImageSource, RootDisk } from "../../../protocol/compute.ts";
 import type { Call } from "../../../runtime/call.ts";
 import { type HostFiles, writeAtomically } from "./guest-files.ts";
 
@@ -38,13 +38,14 @@ export async function diskInfo(path: string, format: "qcow2" | "raw" = "qcow2"):
 
 /**
  * Makes the guest's root disk exist: a layer over the image, as large as the flavor says. An existing disk is kept, put over
- * this host's copy of the image, and grown while no process has it open.
+ * this host's copy of the image, and grown while no process has it open. Null for a guest that has none.
  * Throws `compute.flavor_disk_too_small`, `compute.image_unsafe`.
  */
-export async function ensureRootDisk(files: HostFiles, spec: GuestSpec, call: Call): Promise<string> {
+export async function ensureRootDisk(files: HostFiles, spec: GuestSpec, call: Call): Promise<string | null> {
+  if (spec.rootDisk === null) return null;
   const { storage, image, sizeGiB } = spec.rootDisk;
   const path = files.rootDisk(spec.serverId, storage);
-  const backing = await backingImage(files, spec, call);
+  const backing = await backingImage(files, spec.serverId, spec.rootDisk, call);
   if (!(await exists(path))) {
     await createOverlay(path, backing, await wantedBytes(backing, image, sizeGiB), call);
     return path;
@@ -60,13 +61,20 @@ export async function ensureRootDisk(files: HostFiles, spec: GuestSpec, call: Ca
 
 /** What the guest's root disk takes: its own layer, and the image that another host may still have to fetch. */
 export async function measureRootDisk(files: HostFiles, { serverId, rootDisk }: GuestSpec): Promise<DiskMeasure> {
+  if (rootDisk === null) return { sizeBytes: 0, allocatedBytes: 0 };
   const { virtualBytes, allocatedBytes } = await diskInfo(files.rootDisk(serverId, rootDisk.storage));
   return { sizeBytes: virtualBytes, allocatedBytes: allocatedBytes + rootDisk.image.sizeBytes };
 }
 
 /** Points a layer that was copied from another host at this host's copy of the same image. */
-export async function putOverImage(files: HostFiles, spec: GuestSpec, path: string, call: Call): Promise<void> {
-  await rebase(path, await backingImage(files, spec, call), call);
+export async function putOverImage(
+  files: HostFiles,
+  serverId: string,
+  rootDisk: RootDisk,
+  path: string,
+  call: Call,
+): Promise<void> {
+  await rebase(path, await backingImage(files, serverId, rootDisk, call), call);
 }
 
 /** Throws `compute.disk_damaged` unless the layer is sound. */
@@ -90,8 +98,8 @@ export async function bootFiles(
  * Notes that a disk on shared storage is this host's now: the host where the guest was last made to be. Only it may remove
  * the disk, so that a host that is left behind cannot, however often it is told to.
  */
-export async function claimDisk(files: HostFiles, serverId: string, storage: DiskStorage, host: string): Promise<void> {
-  if (storage === "shared") await writeAtomically(ownerFile(files, serverId), host);
+export async function claimDisk(files: HostFiles, { serverId, rootDisk }: GuestSpec, host: string): Promise<void> {
+  if (rootDisk?.storage === "shared") await writeAtomically(ownerFile(files, serverId), host);
 }
 
 /** Removes the guest's disks from this host's storage, and from the shared store when that is permitted. */
@@ -125,15 +133,15 @@ export async function exists(path: string): Promise<boolean> {
 }
 
 /** A disk on shared storage needs its image there too: every host must find it under the same path. */
-async function backingImage(files: HostFiles, spec: GuestSpec, call: Call): Promise<Backing> {
-  const { storage, image } = spec.rootDisk;
+async function backingImage(files: HostFiles, serverId: string, rootDisk: RootDisk, call: Call): Promise<Backing> {
+  const { storage, image } = rootDisk;
   const format = image.format === "qcow2" ? "qcow2" : "raw";
   if (storage === "local") return { path: await call.image(image), format };
   const images = join(files.sharedDir(), "images");
   const path = join(images, `${image.sha256}.${format}`);
   if (await exists(path)) return { path, format };
   await mkdir(images, { recursive: true, mode: 0o700 });
-  const partial = join(images, `.${spec.serverId}.partial`);
+  const partial = join(images, `.${serverId}.partial`);
   await copyFile(await call.image(image), partial, constants.COPYFILE_FICLONE);
   await rename(partial, path);
   return { path, format };

@@ -158,8 +158,9 @@ export class Guest {
       power: this.recordedPower(),
       vcpus: started?.vcpus ?? spec.vcpus,
       ramMiB: started?.ramMiB ?? spec.ramMiB,
-      diskStorage: spec.rootDisk.storage,
+      diskStorage: spec.rootDisk?.storage ?? null,
       portIds: spec.nics.map((nic) => nic.portId),
+      volumeIds: spec.volumes.map((volume) => volume.volumeId),
     };
   }
 
@@ -172,8 +173,9 @@ export class Guest {
       power,
       vcpus: (alive ? started?.vcpus : undefined) ?? spec.vcpus,
       ramMiB: (alive ? started?.ramMiB : undefined) ?? spec.ramMiB,
-      diskStorage: spec.rootDisk.storage,
+      diskStorage: spec.rootDisk?.storage ?? null,
       portIds: alive ? await this.portIds() : spec.nics.map((nic) => nic.portId),
+      volumeIds: spec.volumes.map((volume) => volume.volumeId),
     };
   }
 

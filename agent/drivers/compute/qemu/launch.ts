@@ -32,7 +32,7 @@ export function checkSpec(spec: GuestSpec): void {
 export async function launch(
   host: Host,
   guest: Guest,
-  options: { rootDisk: string; start: "running" | "paused" | "incoming" },
+  options: { rootDisk: string | null; start: "running" | "paused" | "incoming" },
   call: Call,
 ): Promise<void> {
   const { spec, files } = guest;

@@ -24,7 +24,7 @@ export async function checkDestination(host: Host, spec: GuestSpec, options: Des
   checkSpec(spec);
   const { mode, sourceFacts: source, diskBytes } = options;
   const facts = await hostFacts(host);
-  const shared = spec.rootDisk.storage === "shared";
+  const storage = spec.rootDisk?.storage;
   const guest = await host.guest(spec.serverId);
   const here = (await guest.load()) ? await guest.power() : "moved";
   const refusals: [boolean, string][] = [
@@ -32,10 +32,10 @@ export async function checkDestination(host: Host, spec: GuestSpec, options: Des
     [source.hypervisorType !== facts.hypervisorType, "The hosts' hypervisor types differ."],
     [source.hypervisorVersion > facts.hypervisorVersion, "The destination's hypervisor is older than the source's."],
     [spec.vcpus > facts.vcpus || spec.ramMiB > facts.ramMiB, "The destination is too small for the server."],
-    [mode === "shared" && !shared, "The server's disk is not on shared storage."],
-    [mode === "mirror" && shared, "The server's disk is on shared storage: there is nothing to mirror."],
+    [mode === "shared" && storage === "local", "The server's disk is not on shared storage."],
+    [mode === "mirror" && storage !== "local", "The server has no disk of its host: there is nothing to mirror."],
     [
-      mode === "shared" && source.sharedStorage !== facts.sharedStorage,
+      storage === "shared" && source.sharedStorage !== facts.sharedStorage,
       "The hosts do not share their instance storage.",
     ],
     [mode === "mirror" && !(await hasRoom(host, diskBytes)), "The destination has too little disk space."],
@@ -86,7 +86,7 @@ export async function finishIncoming(host: Host, spec: GuestSpec, paused: boolea
       },
     );
     await guest.adopt(spec);
-    await claimDisk(host.files, guest.id, spec.rootDisk.storage, host.options.host);
+    await claimDisk(host.files, spec, host.options.host);
     const gone = alive ? {} : { started: null };
     await guest.update({ incoming: null, intent: paused ? "paused" : "running", ...gone });
     return guest.facts();
@@ -134,21 +134,25 @@ function guestHasControl(power: string): boolean {
 }
 
 async function listen(host: Host, guest: Guest, mode: MigrationMode, call: Call): Promise<IncomingTarget> {
-  const { spec } = guest;
-  const rootDisk = host.files.rootDisk(guest.id, spec.rootDisk.storage);
-  if (mode === "mirror") {
-    // The mirror brings only what differs from the image: what an earlier stay left behind would shine through.
-    await rm(rootDisk, { force: true });
-    await ensureRootDisk(host.files, spec, call);
-  } else if (!(await exists(rootDisk))) {
-    throw new CloudError("conflict", "compute.migration_refused", "The server's disk is not on the shared storage.");
-  }
+  const rootDisk = await receivingDisk(host, guest.spec, mode, call);
   await launch(host, guest, { rootDisk, start: "incoming" }, call);
   const qmp = await guest.qmp();
   const postCopy = await switchOn(qmp);
   const listening = await openMemory(host, guest, qmp);
   const disk = mode === "mirror" ? await openDiskServer(host, guest, qmp) : null;
   return { memoryUri: memoryUri(listening, postCopy), diskUri: disk };
+}
+
+async function receivingDisk(host: Host, spec: GuestSpec, mode: MigrationMode, call: Call): Promise<string | null> {
+  if (spec.rootDisk === null) return null;
+  const path = host.files.rootDisk(spec.serverId, spec.rootDisk.storage);
+  if (mode === "mirror") {
+    // The mirror brings only what differs from the image: what an earlier stay left behind would shine through.
+    await rm(path, { force: true });
+    return ensureRootDisk(host.files, spec, call);
+  }
+  if (await exists(path)) return path;
+  throw new CloudError("conflict", "compute.migration_refused", "The server's disk is not on the shared storage.");
 }
 
 /** Post-copy needs userfaultfd, which not every host permits; the source is told. */

@@ -30,7 +30,7 @@ export async function ensureGuest(host: Host, spec: GuestSpec, power: WantedPowe
     if (power === "stopped") {
       if (now !== "stopped") await stopGuest(host, guest, 0, call);
       await ensureRootDisk(host.files, spec, call);
-      await claim(host, spec);
+      await claimDisk(host.files, spec, host.options.host);
     } else if (now === "running" || now === "paused") {
       await bringCards(host, guest, call.signal);
       await setPaused(guest, power === "paused");
@@ -47,7 +47,7 @@ export async function start(host: Host, guest: Guest, power: "running" | "paused
   await endProcess(host, guest);
   await ensureDiskNotServed(host, guest);
   const rootDisk = await ensureRootDisk(host.files, guest.spec, call);
-  await claim(host, guest.spec);
+  await claimDisk(host.files, guest.spec, host.options.host);
   await guest.update({ intent: power, moved: false, outgoing: null, incoming: null });
   await launch(host, guest, { rootDisk, start: power }, call);
 }
@@ -109,10 +109,6 @@ function recordedIfUnreachable(guest: Guest): (error: unknown) => GuestPower {
     if (isUnreachable(error)) return guest.recordedPower();
     throw error;
   };
-}
-
-async function claim(host: Host, spec: GuestSpec): Promise<void> {
-  await claimDisk(host.files, spec.serverId, spec.rootDisk.storage, host.options.host);
 }
 
 export async function removeTaps(host: Host, nics: readonly Nic[]): Promise<void> {

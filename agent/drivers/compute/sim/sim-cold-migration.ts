@@ -44,7 +44,7 @@ export function simColdMigration(acts: SimActs): ColdMigration {
         if (guest.active) {
           throw new CloudError("conflict", "compute.guest_running", `Server ${serverId} must be stopped first.`);
         }
-        if (guest.spec.rootDisk.storage === "shared") return null;
+        if (guest.spec.rootDisk?.storage !== "local") return null;
         host.served.add(serverId);
         return `${SCHEME}${host.name}/${serverId}`;
       }),
@@ -57,7 +57,7 @@ export function simColdMigration(acts: SimActs): ColdMigration {
           throw new CloudError("conflict", "compute.guest_running", `Server ${serverId} runs here.`);
         }
         if (diskUri !== null) await copy(spec, diskUri, call);
-        else if (!world.disks(host, spec.rootDisk.storage).has(serverId)) {
+        else if (spec.rootDisk !== null && !world.disks(host, spec.rootDisk.storage).has(serverId)) {
           throw new CloudError("conflict", "compute.disk_missing", `The disk of ${serverId} is not on this host.`);
         }
         world.ensureDisk(host, spec);

@@ -229,7 +229,7 @@ class SimComputeDriver implements ComputeDriver, SimActs {
   }
 
   #ticks(guest: SimGuest): number {
-    return this.world.diskOf(this.host, guest)?.ticker.at(this.world.clock.now()) ?? 0;
+    return this.world.tickerOf(this.host, guest)?.at(this.world.clock.now()) ?? 0;
   }
 
   #deliver(

@@ -130,8 +130,9 @@ export class SimGuest {
       power: this.power,
       vcpus: this.vcpus,
       ramMiB: this.ramMiB,
-      diskStorage: this.spec.rootDisk.storage,
+      diskStorage: this.spec.rootDisk?.storage ?? null,
       portIds: this.nics.map((nic) => nic.portId),
+      volumeIds: this.spec.volumes.map((volume) => volume.volumeId),
     };
   }
 }

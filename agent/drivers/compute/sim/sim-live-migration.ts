@@ -17,10 +17,10 @@ export function simLiveMigration(acts: SimActs): LiveMigration {
     if (host.guests.get(spec.serverId)?.active) refuse("The server already runs here.");
     if (sourceFacts.cpuInfo.model !== host.cpuModel) refuse("The hosts' CPU models differ.");
     if (spec.ramMiB > host.ramMiB) refuse("The host has too little memory.");
-    const shared = spec.rootDisk.storage === "shared";
-    if (mode === "shared" && !shared) refuse("The server's disk is not on shared storage.");
-    if (mode === "mirror" && shared) refuse("The server's disk is on shared storage.");
-    if (mode === "shared" && (host.sharedStorage ?? "none") !== sourceFacts.sharedStorage) {
+    const storage = spec.rootDisk?.storage;
+    if (mode === "shared" && storage === "local") refuse("The server's disk is not on shared storage.");
+    if (mode === "mirror" && storage !== "local") refuse("The server has no disk of its host.");
+    if (storage === "shared" && (host.sharedStorage ?? "none") !== sourceFacts.sharedStorage) {
       refuse("The hosts do not share the server's storage.");
     }
     if (mode === "mirror" && world.writtenBytes(host) + diskBytes > host.diskGiB * GIB) {
@@ -35,7 +35,8 @@ export function simLiveMigration(acts: SimActs): LiveMigration {
       throw new CloudError("conflict", "compute.guest_running", `Server ${serverId} runs here.`);
     }
     if (found?.power === "incoming" && found.incoming?.mode === mode) return found.incoming;
-    if (mode === "shared" && !world.disks(host, "shared").has(serverId)) refuse("The server's disk is not here.");
+    const storage = spec.rootDisk?.storage;
+    if (storage === "shared" && !world.disks(host, storage).has(serverId)) refuse("The server's disk is not here.");
     if (mode === "mirror") world.ensureDisk(host, spec);
     const memoryUri = world.nextAddress(host, serverId);
     const guest = new SimGuest(spec);
@@ -78,7 +79,9 @@ export function simLiveMigration(acts: SimActs): LiveMigration {
   }
 
   function measure(serverId: string): DiskMeasure {
-    const disk = world.diskOf(host, acts.guest(serverId));
+    const guest = acts.guest(serverId);
+    if (guest.spec.rootDisk === null) return { sizeBytes: 0, allocatedBytes: 0 };
+    const disk = world.diskOf(host, guest);
     if (!disk) throw new CloudError("notFound", "compute.guest_not_found", `Server ${serverId} has no disk here.`);
     return { sizeBytes: disk.sizeGiB * GIB, allocatedBytes: world.writtenBytesOf(disk) };
   }

@@ -104,7 +104,7 @@ export class SimMigration implements GuestMigration {
   #progress(): MigrationProgress {
     const { fraction } = this.#work;
     const memoryTotal = this.#guest.ramMiB * MIB;
-    const diskTotal = this.#options.mode === "mirror" ? this.#guest.spec.rootDisk.sizeGiB * GIB : 0;
+    const diskTotal = this.#options.mode === "mirror" ? (this.#guest.spec.rootDisk?.sizeGiB ?? 0) * GIB : 0;
     return {
       memoryTotal,
       memoryProcessed: Math.floor(memoryTotal * fraction),

@@ -1,6 +1,6 @@
 import type { Clock } from "../../../../kernel/clock/clock.ts";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
-import type { DiskStorage, GuestPower, GuestSpec } from "../../../protocol/compute.ts";
+import type { DiskStorage, GuestPower, GuestSpec, RootDisk } from "../../../protocol/compute.ts";
 import { SimFaults } from "../../../sim/sim-faults.ts";
 import { type SimMode, SimWorks } from "../../../sim/sim-works.ts";
 import { SimTicker } from "./sim-console.ts";
@@ -39,6 +39,8 @@ export class SimWorld {
   readonly violations: string[] = [];
   readonly #hosts = new Map<string, SimHost>();
   readonly #sharedDisks = new Map<string, Map<string, SimDisk>>();
+  /** By volume. What a volume itself is and holds is not this world's. */
+  readonly #rootVolumes = new Map<string, SimTicker>();
   /** Which host runs a server now. */
   readonly #runsOn = new Map<string, SimHost>();
   readonly #dirtying = new Set<string>();
@@ -123,7 +125,7 @@ export class SimWorld {
   setPower(host: SimHost, guest: SimGuest, power: GuestPower): void {
     if (guest.power === power) return;
     const now = this.clock.now();
-    const ticker = this.diskOf(host, guest)?.ticker;
+    const ticker = this.tickerOf(host, guest);
     const before = guest.power;
     if (before === "running") {
       ticker?.stop(now);
@@ -151,9 +153,10 @@ export class SimWorld {
   /** The end of a live migration: memory, console and (mirrored) disk content arrive, the source lets go. */
   handOver(source: SimHost, from: SimGuest, destination: SimHost, to: SimGuest): void {
     const power = from.power === "paused" ? "paused" : "running";
-    const ticks = this.diskOf(source, from)?.ticker.at(this.clock.now()) ?? 0;
+    const ticks = this.tickerOf(source, from)?.at(this.clock.now()) ?? 0;
     this.setPower(source, from, "moved");
-    if (to.incoming?.mode === "mirror") this.#putDisk(destination, to.spec, ticks);
+    const { rootDisk } = to.spec;
+    if (rootDisk && to.incoming?.mode === "mirror") this.#putDisk(destination, to.serverId, rootDisk, ticks);
     to.console = from.console;
     to.seenByGuest = from.seenByGuest;
     to.networkResets = from.networkResets;
@@ -191,7 +194,17 @@ export class SimWorld {
   }
 
   diskOf(host: SimHost, guest: SimGuest): SimDisk | undefined {
-    return this.disks(host, guest.spec.rootDisk.storage).get(guest.serverId);
+    const { rootDisk } = guest.spec;
+    return rootDisk === null ? undefined : this.disks(host, rootDisk.storage).get(guest.serverId);
+  }
+
+  /** What counts the guest's ticks lies on the disk that it boots from. */
+  tickerOf(host: SimHost, guest: SimGuest): SimTicker | undefined {
+    const root = guest.spec.volumes.find((volume) => volume.root);
+    if (!root) return this.diskOf(host, guest)?.ticker;
+    const ticker = this.#rootVolumes.get(root.volumeId) ?? new SimTicker();
+    this.#rootVolumes.set(root.volumeId, ticker);
+    return ticker;
   }
 
   /** What the host's local disks take; a guest writes with each tick, and never more than its disk holds. */
@@ -206,16 +219,16 @@ export class SimWorld {
   }
 
   /** Makes the spec's disk exist and be large enough. Content that is there stays. */
-  ensureDisk(host: SimHost, spec: GuestSpec): SimDisk {
-    const found = this.disks(host, spec.rootDisk.storage).get(spec.serverId);
-    if (!found) return this.#putDisk(host, spec, 0);
-    found.sizeGiB = Math.max(found.sizeGiB, spec.rootDisk.sizeGiB);
-    return found;
+  ensureDisk(host: SimHost, { serverId, rootDisk }: GuestSpec): void {
+    if (rootDisk === null) return;
+    const found = this.disks(host, rootDisk.storage).get(serverId);
+    if (found) found.sizeGiB = Math.max(found.sizeGiB, rootDisk.sizeGiB);
+    else this.#putDisk(host, serverId, rootDisk, 0);
   }
 
   /** The content of `from` as a new disk of `host`, in place of what was there. */
-  copyDisk(from: SimDisk, host: SimHost, spec: GuestSpec): void {
-    this.#putDisk(host, spec, from.ticker.at(this.clock.now()));
+  copyDisk(from: SimDisk, host: SimHost, { serverId, rootDisk }: GuestSpec): void {
+    if (rootDisk) this.#putDisk(host, serverId, rootDisk, from.ticker.at(this.clock.now()));
   }
 
   /** The guest was made to be on this host: what happens to a shared disk is the host's to decide now. */
@@ -235,12 +248,9 @@ export class SimWorld {
     if (user) this.violations.push(`${host.name} removed the shared disk of ${serverId}, which runs on ${user.name}`);
   }
 
-  #putDisk(host: SimHost, spec: GuestSpec, ticks: number): SimDisk {
-    const { serverId, rootDisk } = spec;
-    const { sizeGiB, image } = rootDisk;
+  #putDisk(host: SimHost, serverId: string, { sizeGiB, storage, image }: RootDisk, ticks: number): void {
     const disk = { serverId, sizeGiB, imageId: image.imageId, ticker: new SimTicker(ticks) };
-    this.disks(host, rootDisk.storage).set(serverId, disk);
-    return disk;
+    this.disks(host, storage).set(serverId, disk);
   }
 
   #claim(host: SimHost, guest: SimGuest): void {

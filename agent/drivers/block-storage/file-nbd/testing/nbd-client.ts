@@ -1,7 +1,7 @@
 import { connect, type Socket } from "node:net";
 import { sleep, systemClock } from "../../../../../kernel/clock/clock.ts";
 import type { DiskClient } from "../../../../conformance/block-storage-environment.ts";
-import type { Connection } from "../../../../protocol/block-storage.ts";
+import type { Connection } from "../../../../protocol/connection.ts";
 
 const [OPT_GO, REP_ACK, REP_INFO] = [7, 1, 3];
 const [CMD_READ, CMD_WRITE] = [0, 1];

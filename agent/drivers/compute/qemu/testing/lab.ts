@@ -108,6 +108,7 @@ export class Lab {
       ...this.identity(),
       vcpus: 1,
       ramMiB: 128,
+      volumes: [],
       rootDisk: { sizeGiB: 1, storage, image: await this.#source(this.image.root, "qcow2") },
       kernel: await this.#source(this.image.kernel, "aki"),
       ramdisk: await this.#source(this.image.ramdisk, "ari"),
