@@ -50,7 +50,13 @@ describe("servers, as the openstack client sees them", { skip: clientsMissing },
     await member.openstack("server delete --wait renamed");
     assert.deepEqual(await member.json("server list"), []);
     assert.equal((await admin.ask("GET", `/servers/${made.id}`)).status, 404);
-    assert.deepEqual(cloud.simulation.world.leftovers(), { guests: [], disks: [], ports: [], listeners: [] });
+    assert.deepEqual(cloud.simulation.world.leftovers(), {
+      guests: [],
+      disks: [],
+      ports: [],
+      volumes: [],
+      listeners: [],
+    });
     const shown = await member.try("server show renamed");
     assert.equal(shown.code, 1);
     assert.match(shown.stderr, /No server with a name or ID of 'renamed' exists/);

@@ -1,5 +1,5 @@
 import { type IdSource, sequentialIds } from "../../../kernel/ids/ids.ts";
-import type { DiskStorage, GuestSpec } from "../../protocol/compute.ts";
+import type { DiskStorage, GuestSpec, GuestVolume } from "../../protocol/compute.ts";
 
 /** Small guests for tests of drivers and agents, each with ids, names and addresses of its own. */
 export function testSpecs(ids: IdSource = sequentialIds(7)): {
@@ -40,6 +40,12 @@ export function testSpecs(ids: IdSource = sequentialIds(7)): {
       };
     },
   };
+}
+
+/** A volume as a guest's spec names it. No driver of the simulation connects to it. */
+export function testVolume(volumeId: string, changes: Partial<GuestVolume> = {}): GuestVolume {
+  const connection = { kind: "unix", path: "/run/volumes.sock", export: volumeId } as const;
+  return { volumeId, device: "/dev/vdb", connection, readOnly: false, root: false, ...changes };
 }
 
 const hex = (n: number): string => (n & 255).toString(16).padStart(2, "0");

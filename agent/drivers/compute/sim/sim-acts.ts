@@ -12,4 +12,6 @@ export interface SimActs {
   act<T>(verb: ComputeVerb, signal: AbortSignal, work: () => T | Promise<T>): Promise<T>;
   /** Throws `compute.guest_not_found`. */
   guest(serverId: string): SimGuest;
+  /** Throws when the guest is not this host's to change: `compute.guest_moved`, `compute.guest_migrating`. */
+  requireSettled(guest: SimGuest): void;
 }

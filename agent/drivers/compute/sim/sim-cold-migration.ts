@@ -64,6 +64,7 @@ export function simColdMigration(acts: SimActs): ColdMigration {
         const guest = host.guests.get(serverId) ?? new SimGuest(spec);
         guest.spec = spec;
         guest.nics = spec.nics;
+        world.volumes.plug(host, guest, spec.volumes);
         host.guests.set(serverId, guest);
       }),
   };

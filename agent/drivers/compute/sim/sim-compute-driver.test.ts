@@ -36,7 +36,7 @@ computeDriverConformance({
       crash: async (host, serverId) => world.crashGuest(host, serverId),
       leftovers: async () => {
         const left = world.leftovers();
-        const things = [...left.guests, ...left.disks, ...left.ports, ...left.listeners];
+        const things = [...left.guests, ...left.disks, ...left.ports, ...left.volumes, ...left.listeners];
         return [...things.map((thing) => JSON.stringify(thing)), ...world.violations];
       },
       limitMs: 30_000,

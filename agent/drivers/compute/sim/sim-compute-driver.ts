@@ -9,6 +9,7 @@ import type {
   Fencing,
   GuestEvents,
   GuestNetworking,
+  GuestVolumes,
   LiveMigration,
   RemoveOptions,
   SeenByGuest,
@@ -19,6 +20,7 @@ import { simDiagnostics } from "./sim-diagnostics.ts";
 import { requireNotFenced, SimGuest, type SimHost } from "./sim-host.ts";
 import { simLiveMigration } from "./sim-live-migration.ts";
 import { SimSerialLine } from "./sim-serial-line.ts";
+import { simVolumes } from "./sim-volumes.ts";
 import type { SimWorld } from "./sim-world.ts";
 
 export interface SimComputeDriverOptions {
@@ -42,6 +44,7 @@ class SimComputeDriver implements ComputeDriver, SimActs {
   readonly world: SimWorld;
   readonly host: SimHost;
   readonly networking: GuestNetworking;
+  readonly volumes: GuestVolumes;
   readonly coldMigration: ColdMigration;
   readonly liveMigration: LiveMigration;
   readonly fencing: Fencing;
@@ -56,6 +59,7 @@ class SimComputeDriver implements ComputeDriver, SimActs {
     this.closing = this.#closing.signal;
     this.coldMigration = simColdMigration(this);
     this.liveMigration = simLiveMigration(this);
+    this.volumes = simVolumes(this);
     this.networking = {
       injectNetworkInfo: (spec, call) => this.#deliver("compute.injectNetworkInfo", spec, call),
       resetNetwork: (spec, call) => this.#deliver("compute.resetNetwork", spec, call),
@@ -90,7 +94,7 @@ class SimComputeDriver implements ComputeDriver, SimActs {
       migrationAddress: this.host.address,
       sharedStorage: this.host.sharedStorage,
       uptimeS: Math.floor((this.world.clock.now() - this.host.bootedAt) / 1000),
-      abilities: ["networking", "coldMigration", "liveMigration", "fencing", "events"],
+      abilities: ["networking", "volumes", "coldMigration", "liveMigration", "fencing", "events"],
     }));
   }
 
@@ -105,13 +109,14 @@ class SimComputeDriver implements ComputeDriver, SimActs {
   ensure(spec: GuestSpec, power: "running" | "stopped" | "paused", call: Call): Promise<GuestFacts> {
     return this.act("compute.ensure", call.signal, () => {
       const found = this.host.guests.get(spec.serverId);
-      if (found) requireSettled(found);
+      if (found) this.requireSettled(found);
       if (power !== "stopped" && !found?.active) requireNotFenced(this.host, spec.serverId, call.epoch);
       this.world.ensureDisk(this.host, spec);
       const guest = found ?? new SimGuest(spec);
       this.host.guests.set(spec.serverId, guest);
       guest.spec = spec;
       guest.nics = spec.nics;
+      this.world.volumes.plug(this.host, guest, spec.volumes);
       guest.incoming = undefined;
       this.world.claimDisk(this.host, guest);
       this.#bring(guest, power);
@@ -136,7 +141,7 @@ class SimComputeDriver implements ComputeDriver, SimActs {
     return this.act("compute.ensureStopped", call.signal, () => {
       const guest = this.guest(serverId);
       if (guest.power === "moved") return guest.facts();
-      requireSettled(guest);
+      this.requireSettled(guest);
       this.#turnOff(guest);
       return guest.facts();
     });
@@ -154,7 +159,7 @@ class SimComputeDriver implements ComputeDriver, SimActs {
     return this.act("compute.reboot", call.signal, () => {
       const guest = this.guest(serverId);
       if (guest.rebootKeys.includes(call.key)) return guest.facts();
-      requireSettled(guest);
+      this.requireSettled(guest);
       if (options.type === "soft") requireActive(guest);
       requireNotFenced(this.host, serverId, call.epoch);
       guest.rebootKeys.push(call.key);
@@ -211,6 +216,14 @@ class SimComputeDriver implements ComputeDriver, SimActs {
     throw new CloudError("notFound", "compute.guest_not_found", `Server ${serverId} is not on this host.`);
   }
 
+  requireSettled({ serverId, power }: SimGuest): void {
+    if (power === "moved") {
+      throw new CloudError("conflict", "compute.guest_moved", `Server ${serverId} has moved away.`);
+    }
+    if (power !== "incoming") return;
+    throw new CloudError("conflict", "compute.guest_migrating", `Server ${serverId} is in a migration.`);
+  }
+
   #bring(guest: SimGuest, power: "running" | "stopped" | "paused"): void {
     if (power === "stopped") this.#turnOff(guest);
     else if (guest.active) this.world.setPower(this.host, guest, power);
@@ -258,14 +271,6 @@ class SimComputeDriver implements ComputeDriver, SimActs {
     const guest = target.guests.get(serverId);
     if (guest?.active || guest?.power === "incoming") this.world.setPower(target, guest, "crashed");
   }
-}
-
-/** Throws when the guest is not this host's to start: `compute.guest_moved`, `compute.guest_migrating`. */
-function requireSettled(guest: SimGuest): void {
-  const { serverId, power } = guest;
-  if (power === "moved") throw new CloudError("conflict", "compute.guest_moved", `Server ${serverId} has moved away.`);
-  if (power !== "incoming") return;
-  throw new CloudError("conflict", "compute.guest_migrating", `Server ${serverId} is in a migration.`);
 }
 
 /** Throws `compute.guest_not_running`. */

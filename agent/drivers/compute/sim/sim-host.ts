@@ -3,6 +3,7 @@ import type {
   GuestFacts,
   GuestPower,
   GuestSpec,
+  GuestVolume,
   MigrationMode,
   MigrationProgress,
   Nic,
@@ -102,6 +103,10 @@ export class SimGuest {
   vcpus: number;
   ramMiB: number;
   nics: readonly Nic[];
+  /** What it has now. Written by `SimVolumeUse` only. */
+  volumes: readonly GuestVolume[];
+  /** Bytes of the volumes whose new size it was told, by id. */
+  readonly volumeSizes = new Map<string, number>();
   console = new SimConsole();
   incoming: SimIncoming | undefined;
   migration: GuestMigration | undefined;
@@ -117,6 +122,7 @@ export class SimGuest {
     this.vcpus = spec.vcpus;
     this.ramMiB = spec.ramMiB;
     this.nics = spec.nics;
+    this.volumes = spec.volumes;
   }
 
   /** Holds its disk and could write to it. */
@@ -132,7 +138,7 @@ export class SimGuest {
       ramMiB: this.ramMiB,
       diskStorage: this.spec.rootDisk?.storage ?? null,
       portIds: this.nics.map((nic) => nic.portId),
-      volumeIds: this.spec.volumes.map((volume) => volume.volumeId),
+      volumeIds: this.volumes.map((volume) => volume.volumeId),
     };
   }
 }

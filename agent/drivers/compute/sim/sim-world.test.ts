@@ -5,7 +5,7 @@ import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import { silentLogger } from "../../../../kernel/log/logger.ts";
 import type { Call } from "../../../runtime/call.ts";
 import type { SimMode } from "../../../sim/sim-works.ts";
-import { testSpecs } from "../../../sim/testing/test-specs.ts";
+import { testSpecs, testVolume } from "../../../sim/testing/test-specs.ts";
 import type { ComputeDriver, GuestEvent } from "../driver.ts";
 import { createSimComputeDriver } from "./sim-compute-driver.ts";
 import { SimWorld } from "./sim-world.ts";
@@ -176,6 +176,43 @@ test("a guest that runs twice and a disk removed under its guest are told", asyn
   assert.match(t.world.violations[0] ?? "", /runs on a and on b/);
   await t.a.ensureAbsent(spec.serverId, { disks: true, evenIfOwnedElsewhere: true }, call());
   assert.match(t.world.violations[1] ?? "", /removed the shared disk/);
+});
+
+test("two guests that could write to one volume are told, and no two of which one only reads", async () => {
+  const t = setUp();
+  const shared = testVolume("00000000-0000-4000-8000-000000000001");
+  const read = testVolume("00000000-0000-4000-8000-000000000002", { device: "/dev/vdc" });
+  const first = { ...t.specs.next(), volumes: [shared, read] };
+  const second = { ...t.specs.next(), volumes: [shared, { ...read, readOnly: true }] };
+  await t.a.ensure(first, "running", call());
+  await t.b.ensure(second, "stopped", call());
+  assert.deepEqual(t.world.violations, []);
+  await t.b.ensure(second, "running", call());
+  const [violation, ...others] = t.world.violations;
+  assert.deepEqual(others, []);
+  const ends = `${first.serverId} on a and by ${second.serverId} on b`;
+  assert.equal(violation, `volume ${shared.volumeId} is written by ${ends}`);
+  assert.equal(t.world.leftovers().volumes.length, 4);
+});
+
+test("a volume moves with its guest, and no two write to it on the way", async () => {
+  const t = setUp();
+  const volume = testVolume("00000000-0000-4000-8000-000000000001");
+  const spec = { ...t.specs.next(), volumes: [volume] };
+  await t.a.ensure(spec, "running", call());
+  const target = await t.b.liveMigration?.prepareIncoming(spec, "mirror", call());
+  assert.ok(target);
+  const moved = t.a.liveMigration?.migrateOut(spec.serverId, { target, ...options }, call());
+  await settle();
+  t.world.drain();
+  await moved;
+  assert.deepEqual(await t.b.liveMigration?.finishIncoming(spec, { paused: false }, call()), {
+    ...(await t.b.inspect(spec.serverId)),
+    volumeIds: [volume.volumeId],
+  });
+  await t.a.ensureAbsent(spec.serverId, { disks: true }, call());
+  assert.deepEqual(t.world.leftovers().volumes, [{ host: "b", serverId: spec.serverId, volumeId: volume.volumeId }]);
+  assert.deepEqual(t.world.violations, []);
 });
 
 test("what happens by itself is told to the host's driver", async () => {

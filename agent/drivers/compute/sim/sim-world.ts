@@ -6,6 +6,7 @@ import { type SimMode, SimWorks } from "../../../sim/sim-works.ts";
 import { SimTicker } from "./sim-console.ts";
 import { TICK_BYTES } from "./sim-diagnostics.ts";
 import { type SimDisk, type SimGuest, SimHost, type SimHostOptions } from "./sim-host.ts";
+import { SimVolumeUse } from "./sim-volume-use.ts";
 
 const GIB = 1024 ** 3;
 
@@ -24,6 +25,8 @@ export interface Leftovers {
   /** `store` is a host's name or the id of a shared store. */
   disks: { store: string; serverId: string }[];
   ports: { host: string; portId: string }[];
+  /** What guests have, running or not. */
+  volumes: { host: string; serverId: string; volumeId: string }[];
   /** Migration targets and served disks. */
   listeners: { host: string; serverId: string }[];
 }
@@ -35,12 +38,11 @@ export class SimWorld {
   readonly works: SimWorks;
   readonly migrationMs: number;
   readonly copyMs: number;
-  /** What must never happen but did: a guest that runs twice, a disk removed under its guest. */
+  /** What must never happen but did: a guest that runs twice, two that write to one volume, a disk removed under its guest. */
   readonly violations: string[] = [];
+  readonly volumes = new SimVolumeUse(this.violations);
   readonly #hosts = new Map<string, SimHost>();
   readonly #sharedDisks = new Map<string, Map<string, SimDisk>>();
-  /** By volume. What a volume itself is and holds is not this world's. */
-  readonly #rootVolumes = new Map<string, SimTicker>();
   /** Which host runs a server now. */
   readonly #runsOn = new Map<string, SimHost>();
   readonly #dirtying = new Set<string>();
@@ -104,11 +106,12 @@ export class SimWorld {
   }
 
   leftovers(): Leftovers {
-    const left: Leftovers = { guests: [], disks: [], ports: [], listeners: [] };
+    const left: Leftovers = { guests: [], disks: [], ports: [], volumes: [], listeners: [] };
     for (const host of this.#hosts.values()) {
       for (const guest of host.guests.values()) {
         const { serverId } = guest;
         left.guests.push({ host: host.name, serverId, power: guest.power });
+        for (const { volumeId } of guest.volumes) left.volumes.push({ host: host.name, serverId, volumeId });
         for (const { portId } of guest.nics) left.ports.push({ host: host.name, portId });
         if (guest.power === "incoming") left.listeners.push({ host: host.name, serverId });
       }
@@ -136,6 +139,8 @@ export class SimWorld {
       guest.console.startFrom(ticker?.at(now) ?? 0);
       ticker?.start(now);
     }
+    if (guest.active) this.volumes.hold(host, guest);
+    else this.volumes.letGo(guest);
     if (guest.active) this.#claim(host, guest);
     else if (this.#runsOn.get(guest.serverId) === host) this.#runsOn.delete(guest.serverId);
     if (!guest.active) guest.migration?.break();
@@ -146,6 +151,7 @@ export class SimWorld {
   boot(host: SimHost, guest: SimGuest, power: "running" | "paused"): void {
     guest.vcpus = guest.spec.vcpus;
     guest.ramMiB = guest.spec.ramMiB;
+    guest.volumeSizes.clear();
     guest.console.print(`Booting ${guest.spec.instanceName}`);
     this.setPower(host, guest, power);
   }
@@ -200,11 +206,9 @@ export class SimWorld {
 
   /** What counts the guest's ticks lies on the disk that it boots from. */
   tickerOf(host: SimHost, guest: SimGuest): SimTicker | undefined {
-    const root = guest.spec.volumes.find((volume) => volume.root);
+    const root = guest.volumes.find((volume) => volume.root);
     if (!root) return this.diskOf(host, guest)?.ticker;
-    const ticker = this.#rootVolumes.get(root.volumeId) ?? new SimTicker();
-    this.#rootVolumes.set(root.volumeId, ticker);
-    return ticker;
+    return this.volumes.ticker(root.volumeId);
   }
 
   /** What the host's local disks take; a guest writes with each tick, and never more than its disk holds. */

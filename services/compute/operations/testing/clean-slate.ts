@@ -16,6 +16,8 @@ export interface Expected {
   readonly power?: "running" | "paused" | "stopped" | "crashed" | "gone";
   /** What the server shows, when that is not the guest's power. */
   readonly shown?: "running" | "paused" | "stopped" | "crashed";
+  /** Ids of the volumes that its guest is to have; none when absent. */
+  readonly volumes?: readonly string[];
   readonly flavor?: FlavorSnapshot;
   /** Statuses that its migration records may have although they have not ended. */
   readonly open?: readonly MigrationStatus[];
@@ -35,6 +37,7 @@ export async function expectCleanSlate(world: OperationWorld, ...servers: Expect
   const disks: unknown[] = [];
   const allocations: unknown[] = [];
   const ports: string[] = [];
+  const volumes: unknown[] = [];
   for (const wanted of servers) {
     const row = await db.selectFrom("servers").selectAll().where("id", "=", wanted.serverId).executeTakeFirstOrThrow();
     const { serverId } = wanted;
@@ -61,6 +64,8 @@ export async function expectCleanSlate(world: OperationWorld, ...servers: Expect
       disk_gib: flavor.diskGiB,
     });
     assert.deepEqual(new Set(bound.map((port) => port.host)), new Set([row.host]), "hosts of the server's ports");
+    const had = power === "gone" ? [] : (wanted.volumes ?? []);
+    volumes.push(...had.map((volumeId) => ({ host: row.host, serverId, volumeId })));
     if (power !== "gone") ports.push(...bound.map((port) => `${row.host} ${port.id}`));
     const open = await db
       .selectFrom("migrations")
@@ -72,6 +77,7 @@ export async function expectCleanSlate(world: OperationWorld, ...servers: Expect
   }
   assert.deepEqual(sorted(left.guests), sorted(guests), "guests on the hosts");
   assert.deepEqual(sorted(left.disks), sorted(disks), "disks");
+  assert.deepEqual(sorted(left.volumes), sorted(volumes), "volumes of the guests");
   assert.deepEqual(left.listeners, [], "listeners");
   assert.deepEqual(left.ports.map((port) => `${port.host} ${port.portId}`).toSorted(), ports.toSorted(), "cards");
   const rows = await db
