@@ -27,6 +27,7 @@ import { migrate } from "../../kernel/store/migrate.ts";
 import type { Store } from "../../kernel/store/store.ts";
 import type { BlockStorageDependencies } from "../../services/block-storage/dependencies.ts";
 import { logControl } from "../../services/block-storage/log-control.ts";
+import { manageableData } from "../../services/block-storage/manageable-data.ts";
 import { blockStorageListener } from "../../services/block-storage/reconcile/agent-news.ts";
 import { createBlockStorageService } from "../../services/block-storage/service.ts";
 import { defaultBlockStorageSettings } from "../../services/block-storage/settings.ts";
@@ -126,6 +127,7 @@ async function startOn(store: Store, loggers: Loggers, settings: ServerSettings)
   const blockStorage = createBlockStorageService(volumeDeps, {
     logs: logControl(fleet, processLogs, systemIds, volumeDeps.settings.askTimeoutMs),
     delivery: fleet.delivery,
+    manageable: manageableData(fleet, systemIds, volumeDeps.settings.askTimeoutMs),
   });
   const manifests: readonly ServiceManifest[] = [identity, image, network, compute, blockStorage].map(
     ({ manifest }) => manifest,

@@ -16,7 +16,7 @@ export interface BlockStorageService {
 /** The block storage service. Its listener (`blockStorageListener`) is made apart: the fleet needs it first. */
 export function createBlockStorageService(
   deps: BlockStorageDependencies,
-  agents: Pick<FaceDependencies, "logs" | "delivery">,
+  agents: Pick<FaceDependencies, "logs" | "delivery" | "manageable">,
 ): BlockStorageService {
   const operations = blockStorageOperations(deps);
   return {

@@ -19,6 +19,9 @@ export const VOLUME_ADMIN_RULES: readonly string[] = [
   "volume_extension:volume_mig_status_attribute",
   "volume_extension:volume_admin_actions:reset_status",
   "volume_extension:volume_admin_actions:force_delete",
+  "volume_extension:volume_manage",
+  "volume_extension:volume_unmanage",
+  "volume_extension:list_manageable",
   "volume_extension:snapshot_admin_actions:reset_status",
   "volume_extension:snapshot_admin_actions:force_delete",
 ];

@@ -11,6 +11,7 @@ import { Bool, isTrue } from "./booleans.ts";
 import type { FaceDependencies } from "./dependencies.ts";
 import { abandonWork, removeVolume } from "./remove-volume.ts";
 import { VolumeMetadata } from "./schemas.ts";
+import { unmanageAction } from "./unmanage-action.ts";
 import { ruleTarget, volumeOf } from "./volume-lookup.ts";
 
 const ADMIN = "volume_extension:volume_admin_actions";
@@ -49,6 +50,7 @@ export function volumeActionRoutes(deps: FaceDependencies): Route[] {
       name: "volumes.action",
       path: "/volumes/:id/action",
       actions: [
+        unmanageAction(deps),
         action({
           key: "os-extend",
           policy: "volume:extend",

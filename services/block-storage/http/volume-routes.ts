@@ -1,6 +1,7 @@
 import type { Route } from "../../../kernel/http/route.ts";
 import type { FaceDependencies } from "./dependencies.ts";
 import { limitRoutes } from "./limits.ts";
+import { manageableListRoutes } from "./manageable-list.ts";
 import { messageRoutes } from "./messages.ts";
 import { snapshotMetadataRoutes, volumeMetadataRoutes } from "./metadata-routes.ts";
 import { quotaSetRoutes } from "./quota-sets.ts";
@@ -12,6 +13,7 @@ import { typeExtraSpecRoutes } from "./type-extra-specs.ts";
 import { typeRoutes } from "./types.ts";
 import { volumeActionRoutes } from "./volume-actions.ts";
 import { volumeCreateRoute } from "./volumes-create.ts";
+import { volumeManageRoutes } from "./volumes-manage.ts";
 import { volumeReads } from "./volumes-read.ts";
 import { volumeWrites } from "./volumes-write.ts";
 
@@ -26,6 +28,8 @@ export function volumeRoutes(deps: FaceDependencies): Route[] {
     ...volumeReads(deps),
     volumeCreateRoute(deps),
     ...volumeWrites(deps),
+    ...volumeManageRoutes(deps),
+    ...manageableListRoutes(deps),
     ...volumeMetadataRoutes(deps),
     ...volumeActionRoutes(deps),
     ...snapshotRoutes(deps),

@@ -1,5 +1,6 @@
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import { type Route, route } from "../../../kernel/http/route.ts";
+import { newVolumeRow } from "../store/new-volume.ts";
 import type { VolumeRow } from "../store/tables.ts";
 import { checkVolumeSize, demandOf, reserveQuota } from "../store/volume-quotas.ts";
 import { insertVolume } from "../store/volumes.ts";
@@ -57,41 +58,19 @@ function newRow(
   const asked = request.body.volume;
   const { snapshot, volume, image } = source;
   const fromVolume = volume !== null && snapshot === null;
+  const { userId: user_id } = request.context;
+  const made = { id: ids.uuid(), project_id: projectId, user_id, type_id: type.id, zone, created_at: clock.now() };
   return {
-    id: ids.uuid(),
-    project_id: projectId,
-    user_id: request.context.userId,
+    ...newVolumeRow(made),
     name: (asked.name ?? asked.display_name)?.trim() ?? null,
     description: (asked.description ?? asked.display_description)?.trim() ?? null,
-    status: "creating",
-    previous_status: null,
-    attach_status: "detached",
-    migration_status: null,
-    replication_status: null,
     size_gib: sizeGiB,
-    type_id: type.id,
-    host: null,
-    cluster_name: null,
-    zone,
     bootable: volume?.bootable ?? 0,
-    multiattach: 0,
-    encrypted: 0,
-    shared_targets: null,
-    consumes_quota: 1,
     snapshot_id: snapshot?.id ?? null,
     source_volume_id: fromVolume ? volume.id : null,
     image_id: image?.id ?? null,
     metadata: JSON.stringify(asked.metadata ?? {}),
     image_metadata: image ? JSON.stringify(imageMetadata(image)) : (volume?.image_metadata ?? null),
-    admin_metadata: "{}",
-    group_id: null,
-    provider_id: null,
-    service_uuid: null,
-    name_id: null,
-    created_at: clock.now(),
-    updated_at: null,
-    launched_at: null,
-    deleted_at: null,
   };
 }
 

@@ -6,8 +6,10 @@ import { type DeleteSnapshotInput, deleteSnapshotOperation } from "./delete-snap
 import { type DeleteVolumeInput, deleteVolumeOperation } from "./delete-volume.ts";
 import { type ExtendVolumeInput, extendVolumeOperation } from "./extend-volume.ts";
 import { type FailoverInput, failoverOperation } from "./failover.ts";
+import { type ManageVolumeInput, manageVolumeOperation } from "./manage-volume.ts";
 import { type RemoveLeftoverInput, removeLeftoverOperation } from "./remove-leftover.ts";
 import { type TellFrozenInput, tellFrozenOperation } from "./tell-frozen.ts";
+import { type UnmanageVolumeInput, unmanageVolumeOperation } from "./unmanage-volume.ts";
 
 /** Every operation of the service, made once with what they work with. */
 export interface BlockStorageOperations {
@@ -19,6 +21,8 @@ export interface BlockStorageOperations {
   readonly createSnapshot: Operation<CreateSnapshotInput>;
   readonly deleteSnapshot: Operation<DeleteSnapshotInput>;
   readonly removeLeftover: Operation<RemoveLeftoverInput>;
+  readonly manageVolume: Operation<ManageVolumeInput>;
+  readonly unmanageVolume: Operation<UnmanageVolumeInput>;
 }
 
 export function blockStorageOperations(deps: BlockStorageDependencies): BlockStorageOperations {
@@ -32,6 +36,8 @@ export function blockStorageOperations(deps: BlockStorageDependencies): BlockSto
     createSnapshot: createSnapshotOperation(deps),
     deleteSnapshot: deleteSnapshotOperation(deps),
     removeLeftover,
+    manageVolume: manageVolumeOperation(deps),
+    unmanageVolume: unmanageVolumeOperation(deps),
   };
 }
 

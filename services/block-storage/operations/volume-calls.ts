@@ -52,15 +52,23 @@ export function targetOfPool(pool: Pool): VolumeTarget {
 
 /** How a backend answered a command that is not undone. */
 export type Outcome = { readonly ok: true } | { readonly ok: false; readonly fault: PublicFault };
+export type Answered<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly fault: PublicFault };
 
 /**
  * A refusal is an answer and ends the work. Everything else says nothing of what the backend did, so it is thrown, and
  * asked again until there is an answer.
  */
 export async function answerOf(work: Promise<unknown>): Promise<Outcome> {
+  const answer = await answerWith(work, () => null);
+  return answer.ok ? { ok: true } : answer;
+}
+
+/** As `answerOf`, with what is to be kept of the answer. */
+export async function answerWith<T, V>(work: Promise<T>, keep: (answer: T) => V): Promise<Answered<V>> {
   try {
-    await work;
-    return { ok: true };
+    return { ok: true, value: keep(await work) };
   } catch (error) {
     if (!(error instanceof CloudError) || error.kind === "unavailable") throw error;
     return { ok: false, fault: publicFault(error) };

@@ -8,6 +8,7 @@ import type { BlockStorageTables, VolumeMessageRow } from "./tables.ts";
 /** What was being done, and what went wrong: numbers and texts are OpenStack's. */
 const ACTIONS = {
   schedule: ["001", "schedule allocate volume"],
+  unmanage: ["006", "unmanage volume"],
   create: ["004", "create volume from backend storage"],
   extend: ["008", "extend volume"],
   delete: ["010", "delete volume"],
@@ -17,6 +18,7 @@ const ACTIONS = {
 } as const;
 const DETAILS = {
   unknown: ["001", "An unknown error occurred."],
+  quota: ["006", "Not enough quota resource for operation."],
   noBackend: ["003", "Could not find any available weighted backend."],
   noSpace: ["007", "The backend has not enough room."],
 } as const;
@@ -29,6 +31,7 @@ const TTL_MS = 30 * 24 * 3_600_000;
 /** Why an accepted request failed, in words that its user may see. */
 export function detailOf(code: string): MessageDetail {
   if (code === "block-storage.no_backend") return "noBackend";
+  if (code === "block-storage.over_quota") return "quota";
   return code === "storage.no_space" ? "noSpace" : "unknown";
 }
 

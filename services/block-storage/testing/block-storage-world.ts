@@ -1,4 +1,4 @@
-import type { BackendFacts } from "../../../agent/protocol/block-storage.ts";
+import type { BackendFacts, Manageable } from "../../../agent/protocol/block-storage.ts";
 import { ManualClock } from "../../../kernel/clock/manual-clock.ts";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import { CommandDelivery } from "../../../kernel/fleet/command-delivery.ts";
@@ -73,6 +73,8 @@ export interface BlockStorageWorld {
   readonly ids: IdSource;
   readonly deps: FaceDependencies;
   readonly logs: SeveralLoggers;
+  /** What is on every array. */
+  readonly data: Manageable[];
   readonly http: HttpServer;
   ask(who: Person | null, method: string, path: string, options?: AskOptions): Promise<Answer>;
   /** A `cinder-scheduler` that has just been heard. */
@@ -114,11 +116,13 @@ export async function blockStorageWorld(
     },
   };
   const logs = new SeveralLoggers();
+  const data: Manageable[] = [];
   const deps: FaceDependencies = {
     ...base,
     operations: blockStorageOperations(base),
     logs,
     delivery: new CommandDelivery(store, clock),
+    manageable: { on: async () => data },
   };
   const http = createHttpServer({
     faces: blockStorageFaces(deps),
@@ -142,6 +146,7 @@ export async function blockStorageWorld(
     ids,
     deps,
     logs,
+    data,
     http,
     async ask(who, method, path, options = {}) {
       const reply = await http.inject({

@@ -1,4 +1,4 @@
-import type { VolumeSpec } from "../../../../agent/protocol/block-storage.ts";
+import type { Manageable, VolumeSpec } from "../../../../agent/protocol/block-storage.ts";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import type { CallerFactory, CallOptions } from "../../../../kernel/operations/command-caller.ts";
 
@@ -13,6 +13,7 @@ interface Inputs {
   readonly volumeId: string;
   readonly snapshotId: string;
   readonly sizeGiB: number;
+  readonly reference: string;
 }
 
 /** What one backend holds: its host's, or its cluster's. */
@@ -20,10 +21,14 @@ export class SimulatedArray {
   readonly volumes = new Map<string, StoredVolume>();
   /** Volume of each snapshot. */
   readonly snapshots = new Map<string, string>();
+  /** Data that is nobody's: GiB by reference. */
+  readonly stray = new Map<string, number>();
   /** GiB. */
   capacity = 100;
   /** Refuses everything with this, or with nothing at all: its agent is away. */
   refusal: CloudError | null = null;
+  /** What happens just before a verb is done. */
+  before: (verb: string) => void = () => {};
 
   get provisioned(): number {
     return [...this.volumes.values()].reduce((sum, volume) => sum + volume.sizeGiB, 0);
@@ -51,6 +56,7 @@ export class SimulatedArrays {
     return [...this.#arrays].flatMap(([scope, array]) => [
       ...[...array.volumes].map(([id, { sizeGiB }]) => `${scope} ${id} ${sizeGiB}`),
       ...[...array.snapshots.keys()].map((id) => `${scope} snapshot ${id}`),
+      ...[...array.stray].map(([reference, sizeGiB]) => `${scope} data ${reference} ${sizeGiB}`),
     ]);
   }
 
@@ -59,6 +65,7 @@ export class SimulatedArrays {
     const array = this.of(scope);
     this.told.push(`${scope} ${verb}`);
     if (array.refusal) throw array.refusal;
+    array.before(verb);
     const { volumeId, snapshotId, sizeGiB, spec } = input;
     switch (verb) {
       case "volume.ensure":
@@ -79,6 +86,12 @@ export class SimulatedArrays {
       case "snapshot.ensureAbsent":
         array.snapshots.delete(snapshotId);
         return {};
+      case "volume.listManageable":
+        return { found: manageable(array) };
+      case "volume.adopt":
+        return adopt(array, volumeId, input.reference);
+      case "volume.release":
+        return release(array, volumeId);
       default:
         throw new CloudError("invalid", "agent.unknown_verb", `There is no verb ${verb}.`);
     }
@@ -93,6 +106,33 @@ function ensure(array: SimulatedArray, { volumeId, sizeGiB, replicated, source }
     throw new CloudError("notFound", "storage.snapshot_not_found", "There is no such snapshot.");
   array.volumes.set(volumeId, { sizeGiB, replicated, source: source.kind });
   return {};
+}
+
+function manageable({ stray, volumes }: SimulatedArray): Manageable[] {
+  const free = [...stray].map(([reference, sizeGiB]) => {
+    return { reference, sizeGiB, safeToManage: true, reasonNotSafe: null, volumeId: null };
+  });
+  const managed = [...volumes].map(([volumeId, { sizeGiB }]) => {
+    const reasonNotSafe = "already managed";
+    return { reference: `${volumeId}.raw`, sizeGiB, safeToManage: false, reasonNotSafe, volumeId };
+  });
+  return [...free, ...managed];
+}
+
+function adopt(array: SimulatedArray, volumeId: string, reference: string): unknown {
+  const known = array.volumes.get(volumeId);
+  const sizeGiB = known?.source === reference ? known.sizeGiB : array.stray.get(reference);
+  if (sizeGiB === undefined) throw new CloudError("conflict", "storage.reference_taken", "There is no such data.");
+  array.stray.delete(reference);
+  array.volumes.set(volumeId, { sizeGiB, replicated: false, source: reference });
+  return { sizeBytes: sizeGiB * 1024 ** 3 };
+}
+
+function release(array: SimulatedArray, volumeId: string): unknown {
+  const volume = array.volumes.get(volumeId);
+  if (volume) array.stray.set(`${volumeId}.raw`, volume.sizeGiB);
+  array.volumes.delete(volumeId);
+  return { reference: `${volumeId}.raw` };
 }
 
 function found(array: SimulatedArray, volumeId: string): StoredVolume {

@@ -131,3 +131,14 @@ export class VolumeWorld implements FaultWorld {
     assert.deepEqual(this.arrays.contents(), contents);
   }
 }
+
+export const STRAY = "found.raw";
+
+/** A volume for which data on `a@r` is to be managed, as the request leaves it. */
+export async function givenManaging(world: VolumeWorld): Promise<string> {
+  await world.backend("a@r");
+  const row = { host: "a@r#r", status: "managing", size_gib: 0, consumes_quota: 0, launched_at: null } as const;
+  const { id } = await world.volume(row);
+  world.arrays.of("a@r").volumes.clear();
+  return id;
+}
