@@ -14,16 +14,19 @@ export interface MirrorState {
 }
 
 interface Job {
-  id: string;
+  /** The job's id. */
+  device: string;
   status: string;
-  "current-progress": number;
-  "total-progress": number;
+  offset: number;
+  len: number;
+  "io-status": string;
   error?: string;
 }
 
 /**
  * Copies the guest's layer to the destination and keeps the copy equal while the guest writes. The job stays on record after
- * its end, so that an agent that comes back can tell success from failure.
+ * its end, so that an agent that comes back can tell success from failure. One that cannot read or write waits to be dropped:
+ * by itself it would end in the midst of the guest's writes, which QEMU does not survive (docs/decisions/0011).
  */
 export async function ensureMirror(qmp: Qmp, uri: string): Promise<void> {
   if (await mirrorState(qmp)) return;
@@ -37,15 +40,17 @@ export async function ensureMirror(qmp: Qmp, uri: string): Promise<void> {
     target: TARGET,
     sync: "top",
     "copy-mode": "write-blocking",
+    "on-source-error": "stop",
+    "on-target-error": "stop",
     "auto-dismiss": false,
   });
 }
 
 export async function mirrorState(qmp: Qmp): Promise<MirrorState | null> {
-  const job = (await qmp.execute<Job[]>("query-jobs")).find(({ id }) => id === JOB);
+  const job = (await qmp.execute<Job[]>("query-block-jobs")).find(({ device }) => device === JOB);
   if (!job) return null;
-  const { status, "current-progress": done, "total-progress": total, error = null } = job;
-  return { status, done, total, error };
+  const { status, offset: done, len: total, "io-status": io } = job;
+  return { status, done, total, error: job.error ?? (io === "ok" ? null : `a disk does not obey (${io})`) };
 }
 
 /** With the guest stopped at the switch-over: ends the job with both disks equal. Throws `compute.migration_failed`. */
@@ -61,11 +66,18 @@ export async function completeMirror(qmp: Qmp, signal: AbortSignal): Promise<voi
   }
 }
 
-/** Takes the job and its connection away, whatever state they are in. */
+/**
+ * Takes the job and its connection away, whatever state they are in, and whether or not the destination answers. A guest that
+ * ran is paused afterwards: none of its writes may be under way when the job ends.
+ */
 export async function dropMirror(qmp: Qmp): Promise<void> {
   for (let state = await mirrorState(qmp); state; state = await mirrorState(qmp)) {
     if (state.status === "concluded") await qmp.execute("job-dismiss", { id: JOB });
     else {
+      // A write that waits for a destination that is silent would be waited for.
+      const connection = { type: "block-node", "node-name": TARGET };
+      await qmp.execute("yank", { instances: [connection] }).catch(ignoreRefusal);
+      await qmp.execute("stop");
       await qmp.execute("block-job-cancel", { device: JOB, force: true }).catch(ignoreRefusal);
       await qmp.changed(50);
     }
