@@ -88,6 +88,28 @@ describe("schemas", () => {
       assert.ok(!accepts(digits(1, 10), bad), String(bad));
   });
 
+  it("say of a choice all that it allows", () => {
+    const refusal = (schema: Parameters<Validator["validate"]>[0], value: unknown): string => {
+      try {
+        validator.validate(schema, value, "at");
+      } catch (error) {
+        return String(error instanceof Error && error.message);
+      }
+      throw new Error("was accepted");
+    };
+    const kind = Type.Union([Type.Literal("public"), Type.Literal("internal")]);
+    assert.match(refusal(kind, "x"), /"x"\. must be one of \["public","internal"\]$/);
+    assert.match(refusal(Type.Literal("slaac"), "x"), /must be one of \["slaac"\]$/);
+    assert.match(refusal(Type.Union([kind, Type.Null()]), "x"), /must be one of \["public","internal",null\]$/);
+    const object = Type.Object({ host: Type.Optional(HostName) }, { additionalProperties: false });
+    const target = Type.Union([Type.Null(), object]);
+    assert.match(refusal(target, "x"), /must be null or object$/);
+    assert.match(refusal(target, { x: 1 }), /additional property 'x' is not allowed$/);
+    assert.match(refusal(target, { host: "" }), /at\.host\. Value: ""\. must NOT have fewer than 1 characters$/);
+    assert.match(refusal(BodyBoolean, 1), /must be boolean$/);
+    assert.match(refusal(Type.Union([Type.String(), Type.Null()]), 1), /must be string or null$/);
+  });
+
   it("say what is wrong without repeating secrets", () => {
     const schema = Type.Object({ user: Type.Object({ password: Type.String(), age: Type.Integer() }) });
     const messageOf = (value: unknown) => {

@@ -56,10 +56,11 @@ function isPrintable(text: string): boolean {
 const SECRET_NAME = /pass|secret|token|credential|private|user_data|content/i;
 
 function schemaError(errors: readonly ErrorObject[], at: string): CloudError {
-  const error = mostTelling(errors);
+  const deepest = deepestOf(errors);
+  const error = mostTelling(deepest);
   if (!error) return new CloudError("invalid", "http.schema", "The request body is not valid.");
   const path = joinPath(at, error.instancePath);
-  const constraint = constraintText(error);
+  const constraint = constraintText(error, deepest);
   const where = path === "" ? "the body" : path;
   const message = SECRET_NAME.test(path)
     ? `Invalid input for ${where}: ${constraint}`
@@ -67,13 +68,15 @@ function schemaError(errors: readonly ErrorObject[], at: string): CloudError {
   return new CloudError("invalid", "http.schema", message, { fields: {} });
 }
 
-/** Unions report each branch and then themselves; the branch that got deepest says most. */
-function mostTelling(errors: readonly ErrorObject[]): ErrorObject | undefined {
-  let best: ErrorObject | undefined;
-  for (const error of errors) {
-    if (!best || error.instancePath.length > best.instancePath.length) best = error;
-  }
-  return best;
+/** Unions report each branch and then themselves; the branches that got deepest say most. */
+function deepestOf(errors: readonly ErrorObject[]): ErrorObject[] {
+  const depth = Math.max(...errors.map(({ instancePath }) => instancePath.length));
+  return errors.filter(({ instancePath }) => instancePath.length === depth);
+}
+
+/** Of the branches that looked at the same value: one that knew the value's kind, and missed something inside. */
+function mostTelling(deepest: readonly ErrorObject[]): ErrorObject | undefined {
+  return deepest.find(({ keyword }) => keyword === "additionalProperties" || keyword === "required") ?? deepest[0];
 }
 
 function joinPath(at: string, instancePath: string): string {
@@ -81,13 +84,25 @@ function joinPath(at: string, instancePath: string): string {
   return at === "" ? below.slice(1) : at + below;
 }
 
-function constraintText(error: ErrorObject): string {
+/** `others`: what else was reported of the same value. */
+function constraintText(error: ErrorObject, others: readonly ErrorObject[]): string {
   const parameters: Record<string, unknown> = error.params;
   if (error.keyword === "additionalProperties") {
     return `additional property '${String(parameters.additionalProperty)}' is not allowed`;
   }
   if (error.keyword === "enum") return `must be one of ${shown(parameters.allowedValues)}`;
+  if (error.keyword === "const") return `must be one of ${shown(others.flatMap(allowedBy))}`;
+  if (error.keyword === "type") return `must be ${[...new Set(others.flatMap(typeAskedBy))].join(" or ")}`;
   return error.message ?? "is not valid";
+}
+
+function allowedBy({ keyword, params }: ErrorObject): unknown[] {
+  if (keyword === "const") return [params.allowedValue];
+  return keyword === "type" && params.type === "null" ? [null] : [];
+}
+
+function typeAskedBy({ keyword, params }: ErrorObject): string[] {
+  return keyword === "type" ? [String(params.type)] : [];
 }
 
 function shown(value: unknown): string {
