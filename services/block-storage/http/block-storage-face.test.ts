@@ -37,6 +37,11 @@ describe("the face of Block Storage", () => {
     );
   });
 
+  it("tells load balancers that it lives", async () => {
+    const health = await world.http.inject({ url: "/volume/healthcheck" });
+    assert.deepEqual([health.statusCode, health.body], [200, "OK"]);
+  });
+
   it("negotiates the microversion by the first entry that names volume", async () => {
     const applied = async (header: string) => {
       const answer = await version(header);

@@ -1,3 +1,4 @@
+import { healthcheckRoutes } from "../../../kernel/http/healthcheck.ts";
 import type { Route } from "../../../kernel/http/route.ts";
 import type { ServedFace } from "../../../kernel/http/server.ts";
 import { availabilityZoneRoutes } from "./availability-zones.ts";
@@ -18,7 +19,9 @@ import { workerRoutes } from "./workers.ts";
 
 /** `/volume/v3`, with and without the project's id in the path. */
 export function blockStorageFaces(deps: FaceDependencies): ServedFace[] {
-  return [{ face: blockStorageFace, routes: [versionList, currentVersion, ...apiRoutes(deps)] }];
+  return [
+    { face: blockStorageFace, routes: [versionList, currentVersion, ...healthcheckRoutes(), ...apiRoutes(deps)] },
+  ];
 }
 
 function apiRoutes(deps: FaceDependencies): Route[] {

@@ -216,8 +216,11 @@ onBothStores("resources", (open) => {
     });
     assert.equal(broken.statusCode, 400);
     assert.equal((await server.call("/projects")).statusCode, 401);
-    const health = await server.http.inject({ url: "/identity/healthcheck" });
-    assert.equal(health.body, "OK");
+    const health = (method: "GET" | "HEAD", accept: string) =>
+      server.http.inject({ method, url: "/identity/healthcheck", headers: { accept } });
+    assert.equal((await health("GET", "*/*")).body, "OK");
+    assert.deepEqual((await health("GET", "application/json")).json(), { detailed: false, reasons: ["OK"] });
+    assert.equal((await health("HEAD", "*/*")).statusCode, 204);
   });
 
   it("moves its own endpoints with the address, leaves an operator's alone, and tells passwords once", async () => {

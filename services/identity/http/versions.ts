@@ -1,3 +1,4 @@
+import { healthcheckRoutes } from "../../../kernel/http/healthcheck.ts";
 import type { ApiRequest } from "../../../kernel/http/request.ts";
 import { type Route, route } from "../../../kernel/http/route.ts";
 
@@ -32,12 +33,5 @@ export const versionRoutes: readonly Route[] = [
     auth: "none",
     handler: (request) => ({ body: { version: versionView(request) } }),
   }),
-  route({
-    name: "health.show",
-    method: "GET",
-    path: "/healthcheck",
-    at: "root",
-    auth: "none",
-    handler: () => ({ raw: "OK", contentType: "text/plain; charset=UTF-8" }),
-  }),
+  ...healthcheckRoutes(),
 ];
