@@ -96,6 +96,7 @@ onBothStores("pools, hosts, zones, workers", (open) => {
 
   it("sums hosts by project", async () => {
     sameShape((await get("/os-hosts")).body, sample("hosts-list-response"));
+    assert.equal((await get("/os-hosts?zone=nova")).body.hosts.length, 4);
     const one = await world.givenVolume({ host: "host-3@fast#fast", size_gib: 3 });
     await world.givenVolume({ host: "host-3@fast#fast", size_gib: 4, project_id: OTHER_PROJECT });
     await world.givenVolume({ host: "host-3@fast#fast", size_gib: 4, deleted_at: 1 });
@@ -201,6 +202,23 @@ onBothStores("pools, hosts, zones, workers", (open) => {
     assert.equal(await status(sample("worker-cleanup-request")), 202);
     assert.equal(await status({}, "3.23"), 404);
     assert.equal((await world.ask("manager", "POST", "/workers/cleanup", { body: {}, version: "3.24" })).status, 403);
+  });
+
+  it("takes cleanups as the newer official clients send them: by PUT, with null for what was not asked", async () => {
+    const nothing = { cluster_name: null, host: null, binary: null, service_id: null, is_up: null, disabled: null };
+    const put = (asked: object) =>
+      world.ask("admin", "PUT", "/workers/cleanup", {
+        body: { ...nothing, resource_id: null, resource_type: null, ...asked },
+        version: "3.24",
+      });
+    const posted = await world.ask("admin", "POST", "/workers/cleanup", { body: {}, version: "3.24" });
+    assert.deepEqual(await put({}).then(({ status, body }) => [status, body]), [202, posted.body]);
+    const { body } = await put({ is_up: true, binary: "cinder-volume" });
+    assert.deepEqual(
+      body.cleaning.map((entry: { host: string }) => entry.host),
+      ["host-2@shared"],
+    );
+    assert.equal((await put({ is_up: 1 })).status, 400);
   });
 
   it("a host that joins a cluster brings its volumes along", async () => {

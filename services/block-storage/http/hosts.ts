@@ -5,7 +5,7 @@ import { placeMatches } from "../domain/place.ts";
 import { usageByProject } from "../store/host-usage.ts";
 import { listVolumeServices } from "../store/services.ts";
 import type { FaceDependencies } from "./dependencies.ts";
-import { stateOf, updatedAt } from "./service-view.ts";
+import { stateOf, updatedAt, zoneOf } from "./service-view.ts";
 
 const RULE = "volume_extension:hosts";
 
@@ -23,12 +23,12 @@ export function hostRoutes(deps: FaceDependencies): Route[] {
         request.authorize(RULE);
         const { zone } = request.query;
         const services = (await listVolumeServices(store.read)).filter(
-          ({ record }) => record.disabled === 0 && (zone === undefined || record.zone === zone),
+          ({ record }) => record.disabled === 0 && (zone === undefined || zoneOf(record, deps) === zone),
         );
         const hosts = services.map(({ record }) => ({
           host_name: record.host,
           service: record.binary_name,
-          zone: record.zone,
+          zone: zoneOf(record, deps),
           "service-status": stateOf(record, deps) === "up" ? "available" : "unavailable",
           "service-state": "enabled",
           "last-update": updatedAt(record),

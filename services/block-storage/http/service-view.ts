@@ -7,7 +7,7 @@ import { factsOf } from "../domain/backend-facts.ts";
 import { isSchedulable } from "../scheduler/pools.ts";
 import { VOLUME_BINARY, type VolumeService } from "../store/services.ts";
 
-type Judging = Pick<BlockStorageDependencies, "kernel" | "fleet">;
+type Judging = Pick<BlockStorageDependencies, "kernel" | "fleet" | "settings">;
 
 export function stateOf(row: ServiceRow, deps: Judging): "up" | "down" {
   return isUp(row, deps.kernel.clock.now(), deps.fleet) ? "up" : "down";
@@ -19,13 +19,18 @@ export function updatedAt(row: ServiceRow): string | null {
   return last === 0 ? null : isoMicros(last);
 }
 
+/** The zone of a backend. The server's own processes are in the default zone, as their configuration would say in OpenStack. */
+export function zoneOf(row: ServiceRow, { settings }: Pick<Judging, "settings">): string {
+  return row.binary_name === VOLUME_BINARY ? row.zone : settings.storageAvailabilityZone;
+}
+
 /** The newest shape. */
 export function serviceView(service: VolumeService, deps: Judging): Record<string, unknown> {
   const { record, backend } = service;
   const view: Record<string, unknown> = {
     binary: record.binary_name,
     host: record.host,
-    zone: record.zone,
+    zone: zoneOf(record, deps),
     status: record.disabled === 1 ? "disabled" : "enabled",
     state: stateOf(record, deps),
     updated_at: updatedAt(record),

@@ -46,12 +46,12 @@ onBothStores("os-services", (open) => {
       "zone",
     ]);
     assert.deepEqual(
-      newest.map((service) => [service.host, service.cluster, service.replication_status]),
+      newest.map((service) => [service.host, service.zone, service.cluster, service.replication_status]),
       [
-        ["server", null, undefined],
-        ["host-1@shared", "pileus@shared", "disabled"],
-        ["host-1@local", null, "disabled"],
-        ["host-10@local", null, "enabled"],
+        ["server", "nova", null, undefined],
+        ["host-1@shared", "nova", "pileus@shared", "disabled"],
+        ["host-1@local", "nova", null, "disabled"],
+        ["host-10@local", "nova", null, "enabled"],
       ],
     );
   });

@@ -1,4 +1,4 @@
-import { type Static, Type } from "typebox";
+import { type Static, type TSchema, Type } from "typebox";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import { isUp } from "../../../kernel/fleet/services.ts";
 import { type Route, route } from "../../../kernel/http/route.ts";
@@ -12,61 +12,88 @@ import type { FaceDependencies } from "./dependencies.ts";
 
 const NameOrNull = Type.Optional(Type.Union([Type.String({ minLength: 1, maxLength: 255 }), Type.Null()]));
 
+const Nullable = {
+  cluster_name: NameOrNull,
+  host: NameOrNull,
+  service_id: Type.Optional(Type.Union([digits(1), Type.Null()])),
+  resource_id: Type.Optional(Type.Union([UuidLike, Type.Null()])),
+};
+const Binary = Type.Enum([VOLUME_BINARY, SCHEDULER_BINARY]);
+const ResourceType = Type.String({ pattern: "^(?i:volume|snapshot)$" });
+const Closed = { additionalProperties: false };
+
 const Body = Type.Object(
   {
-    cluster_name: NameOrNull,
-    host: NameOrNull,
-    binary: Type.Optional(Type.Enum([VOLUME_BINARY, SCHEDULER_BINARY])),
-    service_id: Type.Optional(Type.Union([digits(1), Type.Null()])),
+    ...Nullable,
+    binary: Type.Optional(Binary),
     is_up: Type.Optional(Bool),
     disabled: Type.Optional(Bool),
-    resource_type: Type.Optional(Type.String({ pattern: "^(?i:volume|snapshot)$" })),
-    resource_id: Type.Optional(Type.Union([UuidLike, Type.Null()])),
+    resource_type: Type.Optional(ResourceType),
   },
-  { additionalProperties: false },
+  Closed,
 );
-type Asked = Static<typeof Body>;
+
+const orNull = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]));
+const BodyWithNulls = Type.Object(
+  {
+    ...Nullable,
+    binary: orNull(Binary),
+    is_up: orNull(Bool),
+    disabled: orNull(Bool),
+    resource_type: orNull(ResourceType),
+  },
+  Closed,
+);
+type Asked = Static<typeof BodyWithNulls>;
 
 /**
- * `POST /workers/cleanup`: which services left work behind, and who goes on with it. Our operations end by themselves: what a
+ * `/workers/cleanup`: which services left work behind, and who goes on with it. Our operations end by themselves: what a
  * dead member of a cluster had taken goes to the others at once, and what pauses between two tries is tried now.
  */
 export function workerRoutes(deps: FaceDependencies): Route[] {
   const { store, clock, operations } = deps.kernel;
-  return [
+  const cleanup = (method: "POST" | "PUT", body: typeof BodyWithNulls) =>
     route({
-      name: "workers.cleanup",
-      method: "POST",
+      name: method === "POST" ? "workers.cleanup" : "workers.cleanup-by-put",
+      method,
       path: "/workers/cleanup",
       minVersion: "3.24",
       policy: "workers:cleanup",
       success: 202,
-      body: Body,
+      body,
       async handler(request) {
         request.authorize("workers:cleanup");
-        const asked: Asked = request.body;
-        return {
-          body: await store.tx(async (t) => {
-            const chosen = await choose(t, asked);
-            const cleaning = chosen.filter(canBeCleaned(await livingClusters(t)));
-            for (const service of cleaning) await handOver(t, service, asked);
-            const unavailable = chosen.filter((service) => !cleaning.includes(service));
-            return { cleaning: cleaning.map(view), unavailable: unavailable.map(view) };
-          }),
-        };
+        return { body: await clean(request.body) };
       },
-    }),
-  ];
+    });
+  // OpenStack has the POST. The newer of its official clients send a PUT, with null for whatever was not asked.
+  return [cleanup("POST", Body as unknown as typeof BodyWithNulls), cleanup("PUT", BodyWithNulls)];
+
+  async function clean(asked: Asked) {
+    return await store.tx(async (t) => {
+      const chosen = await choose(t, asked);
+      const cleaning = chosen.filter(canBeCleaned(await livingClusters(t)));
+      for (const service of cleaning) await handOver(t, service, asked);
+      const unavailable = chosen.filter((service) => !cleaning.includes(service));
+      return { cleaning: cleaning.map(view), unavailable: unavailable.map(view) };
+    });
+  }
 
   async function choose(t: Tx, asked: Asked): Promise<VolumeService[]> {
     const { host, cluster_name: cluster, binary, service_id: id, disabled } = asked;
-    const services = await listVolumeServices(t, { host: host ?? undefined, cluster: cluster ?? undefined, binary });
+    const services = await listVolumeServices(t, {
+      host: host ?? undefined,
+      cluster: cluster ?? undefined,
+      binary: binary ?? undefined,
+    });
     const byResource = await serviceOfResource(t, asked);
     return services.filter(
       (service) =>
         isAlive(service) === isTrue(asked.is_up ?? false) &&
         (id === undefined || id === null || service.record.number === Number(id)) &&
-        (disabled === undefined || (service.cluster ?? service.record).disabled === (isTrue(disabled) ? 1 : 0)) &&
+        (disabled === undefined ||
+          disabled === null ||
+          (service.cluster ?? service.record).disabled === (isTrue(disabled) ? 1 : 0)) &&
         (byResource === null || byResource(service)),
     );
   }

@@ -170,7 +170,8 @@ export async function blockStorageWorld(
     },
     async givenScheduler(host) {
       const binary = "cinder-scheduler";
-      const announced = { host, binary, service: null, cluster: null, facts: {}, zone: "nova" };
+      // As the fleet announces processes of the server.
+      const announced = { host, binary, service: null, cluster: null, facts: {}, zone: "internal" };
       return await store.tx((t) => announceService(t, { clock, ids }, announced));
     },
     async givenBackend(host, { cluster = null, facts = {}, started = true } = {}) {
