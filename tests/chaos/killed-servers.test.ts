@@ -3,7 +3,8 @@ import { randomInt } from "node:crypto";
 import { test } from "node:test";
 import { sleep, systemClock } from "../../kernel/clock/clock.ts";
 import { expectRest } from "./support/at-rest.ts";
-import { HOSTS, KilledCloud, SERVERS, until } from "./support/killed-cloud.ts";
+import { until } from "./support/killable.ts";
+import { HOSTS, KilledCloud, SERVERS } from "./support/killed-cloud.ts";
 import { seeded } from "./support/seeded.ts";
 
 const GUESTS = 20;

@@ -4,7 +4,8 @@ import { ENDED } from "../../../services/compute/domain/migration-state.ts";
 import { flavorOf } from "../../../services/compute/store/servers.ts";
 import type { ComputeTables } from "../../../services/compute/store/tables.ts";
 import type { NetworkTables } from "../../../services/network/store/tables.ts";
-import { type KilledCloud, until } from "./killed-cloud.ts";
+import { until } from "./killable.ts";
+import type { KilledCloud } from "./killed-cloud.ts";
 
 /** Clean-up behind the users' requests may take as long as a dead process's lease. */
 const SETTLE_LIMIT_MS = 120_000;

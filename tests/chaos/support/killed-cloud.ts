@@ -12,6 +12,7 @@ import { sleep, systemClock } from "../../../kernel/clock/clock.ts";
 import type { OperationTables } from "../../../kernel/operations/tables.ts";
 import { openPostgres, type TestStore } from "../../../kernel/store/testing/stores.ts";
 import { Forwarder } from "./forwarder.ts";
+import { end, gone, until } from "./killable.ts";
 import { serveMachine } from "./machine.ts";
 
 export const SERVERS: readonly string[] = ["server-1", "server-2"];
@@ -133,7 +134,7 @@ export class KilledCloud {
   /** Ends every process; the database and the folder go with them. */
   async dispose(): Promise<void> {
     this.#disposed = true;
-    for (const child of this.#children.values()) if (!gone(child)) await end(child);
+    for (const child of this.#children.values()) await end(child);
     await this.#forwarder.close();
     this.world.works.close();
     await this.database.dispose();
@@ -188,22 +189,5 @@ export class KilledCloud {
     });
     serveMachine(child, this.world, host);
     return child;
-  }
-}
-
-const gone = (child: ChildProcess) => child.exitCode !== null || child.signalCode !== null;
-
-async function end(child: ChildProcess): Promise<void> {
-  const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-  child.kill("SIGKILL");
-  await ended;
-}
-
-/** Waits for a condition with a limit. */
-export async function until(what: string, limitMs: number, condition: () => Promise<boolean>): Promise<void> {
-  const limit = systemClock.now() + limitMs;
-  while (!(await condition())) {
-    if (systemClock.now() > limit) throw new Error(`waited in vain until ${what}`);
-    await sleep(systemClock, STEP_MS);
   }
 }

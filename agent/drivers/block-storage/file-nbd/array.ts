@@ -1,4 +1,4 @@
-import { mkdir, readlink, rename, rm, symlink } from "node:fs/promises";
+import { mkdir, readdir, readlink, rename, rm, symlink } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import { killForCertain } from "../../../process/running-process.ts";
@@ -132,10 +132,18 @@ export class StorageArray {
     if (copy.record.daemon) await this.update(copy, { daemon: null });
   }
 
-  /** Kills every process that works on this array's copy of the volume, or of all volumes. */
-  async killDaemons(site: Site, volumeId?: string): Promise<void> {
-    const mark = volumeId === undefined ? `.${site.tag}-` : this.#prefix(site, volumeId);
-    for (const pid of await daemonsMarked(mark)) await killForCertain(pid, this.options.clock);
+  /** Kills every process that works on this array's copy of the volume, and removes their sockets. The volume's lock is held. */
+  async killDaemons(site: Site, volumeId: string): Promise<void> {
+    const { runDir, clock } = this.options;
+    const prefix = this.#prefix(site, volumeId);
+    for (const pid of await daemonsMarked(prefix)) await killForCertain(pid, clock);
+    for (const name of await readdir(runDir))
+      if (name.startsWith(prefix)) await rm(join(runDir, name), { force: true });
+  }
+
+  /** Kills every process that works on this array, whoever works on its volumes. */
+  async killAllDaemons(site: Site): Promise<void> {
+    for (const pid of await daemonsMarked(`.${site.tag}-`)) await killForCertain(pid, this.options.clock);
   }
 
   /** The volume's own address, whoever serves it. */

@@ -21,7 +21,7 @@ export async function failover(array: StorageArray, targetId: string | null, cal
   if (active === null) await forEach(array, target, call, (volume) => settleLiving(array, volume));
   if (active === null || failingBack) {
     // Only now: who has been killed writes no more, so nothing can be acknowledged that the target lacks.
-    await array.killDaemons(array.own);
+    await array.killAllDaemons(array.own);
     await array.changeBackend({ active: target.id, failingBack: false }, target);
   }
   const volumes = await forEach(array, target, call, (volume) => promote(array, volume, target));
