@@ -4,16 +4,13 @@ import { blockStorageFaces } from "./http/block-storage-face.ts";
 import type { FaceDependencies } from "./http/dependencies.ts";
 import { blockStorageOperations, listOperations } from "./operations/block-storage-operations.ts";
 import { blockStoragePolicies } from "./policies.ts";
-import type { BlockStoragePublic } from "./public.ts";
 import { blockStorageMigrations } from "./store/tables.ts";
-import { findVolume } from "./store/volumes.ts";
 
 export interface BlockStorageService {
   readonly manifest: ServiceManifest;
-  readonly public: BlockStoragePublic;
 }
 
-/** The block storage service. Its listener (`blockStorageListener`) is made apart: the fleet needs it first. */
+/** The block storage service. Its listener (`blockStorageListener`) and what Compute is given (`publicVolumes`) are made apart: the fleet needs them first. */
 export function createBlockStorageService(
   deps: BlockStorageDependencies,
   agents: Pick<FaceDependencies, "logs" | "delivery" | "manageable">,
@@ -28,6 +25,5 @@ export function createBlockStorageService(
       operations: listOperations(operations),
       reconcilers: [],
     },
-    public: { find: findVolume },
   };
 }

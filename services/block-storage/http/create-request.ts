@@ -8,7 +8,8 @@ import type { ImageSummary } from "../../image/public.ts";
 import { invalidVolume, READABLE } from "../domain/can-volume.ts";
 import { listVolumeServices, VOLUME_BINARY } from "../store/services.ts";
 import { getSnapshot, snapshotNotFound } from "../store/snapshots.ts";
-import type { SnapshotRow, VolumeRow, VolumeTypeRow } from "../store/tables.ts";
+import type { VolumeTypeRow } from "../store/tables.ts";
+import { leastSizeOf, type NewVolumeSource } from "../store/volume-from-source.ts";
 import { defaultType, typeById, typeNotFound, usableType } from "../store/volume-types.ts";
 import { getVolume } from "../store/volumes.ts";
 import { Bool, isTrue } from "./booleans.ts";
@@ -52,19 +53,12 @@ export const createBody = byVersion({ "3.0": Body, "3.53": bodyOf(true) as typeo
 type Volume = Type.Static<typeof Body>["volume"];
 export type CreateRequest = ApiRequest<Type.Static<typeof Body>>;
 
-/** What a new volume is made from. */
-interface Source {
-  readonly snapshot: SnapshotRow | null;
-  readonly volume: VolumeRow | null;
-  readonly image: ImageSummary | null;
-}
-
 /** A request that was found good: what the row will say. */
 export interface CreatePlan {
   readonly sizeGiB: number;
   readonly type: VolumeTypeRow;
   readonly zone: string;
-  readonly source: Source;
+  readonly source: NewVolumeSource;
 }
 
 /** Throws 400 for what cannot be made, 404 for what the asker cannot name. */
@@ -83,12 +77,17 @@ export async function createPlan(q: Queries, deps: FaceDependencies, request: Cr
   };
 }
 
-async function sourceOf(q: Queries, deps: FaceDependencies, request: CreateRequest, asked: Volume): Promise<Source> {
+async function sourceOf(
+  q: Queries,
+  deps: FaceDependencies,
+  request: CreateRequest,
+  asked: Volume,
+): Promise<NewVolumeSource> {
   const { snapshot_id: snapshotId, source_volid: volumeId } = asked;
   const imageId = asked.imageRef ?? asked.image_id;
   if ([snapshotId, volumeId, imageId].filter(Boolean).length > 1)
     throw invalidVolume("A volume can be made from a snapshot, a volume or an image, from one of them.");
-  const nothing: Source = { snapshot: null, volume: null, image: null };
+  const nothing: NewVolumeSource = { snapshot: null, volume: null, image: null };
   if (snapshotId) {
     const snapshot = await getSnapshot(q, snapshotId);
     if (!mayKnow(request, snapshot.project_id)) throw snapshotNotFound(snapshotId);
@@ -118,27 +117,22 @@ async function imageOf(
   return image;
 }
 
-const GIB = 1024 ** 3;
-
-function sizeOf(asked: Volume, { snapshot, volume, image }: Source): number {
+function sizeOf(asked: Volume, source: NewVolumeSource): number {
+  const { snapshot, volume } = source;
   const given = asked.size === undefined || asked.size === null ? undefined : Number(asked.size);
   const size = given ?? snapshot?.size_gib ?? volume?.size_gib;
   if (size === undefined || !Number.isInteger(size) || size < 1 || size > 0x7fff_ffff)
     throw invalidVolume("The size of a volume must be an integer greater than 0.");
-  const least = snapshot?.size_gib ?? volume?.size_gib ?? (image ? leastSizeOf(image) : 0);
+  const least = leastSizeOf(source);
   if (size < least) throw invalidVolume(`The volume's size ${size} GiB is smaller than its source's, ${least} GiB.`);
   return size;
-}
-
-function leastSizeOf(image: ImageSummary): number {
-  return Math.max(image.minDiskGiB, Math.ceil((image.virtualSizeBytes ?? image.sizeBytes ?? 0) / GIB));
 }
 
 async function typeOf(
   q: Queries,
   deps: FaceDependencies,
   request: CreateRequest,
-  { volume }: Source,
+  { volume }: NewVolumeSource,
 ): Promise<VolumeTypeRow> {
   const named = request.body.volume.volume_type;
   if (named) {
@@ -150,7 +144,7 @@ async function typeOf(
   return inherited ?? (await defaultType(q, deps.settings.defaultVolumeType));
 }
 
-async function zoneOf(q: Queries, deps: FaceDependencies, asked: Volume, { volume }: Source): Promise<string> {
+async function zoneOf(q: Queries, deps: FaceDependencies, asked: Volume, { volume }: NewVolumeSource): Promise<string> {
   const zone = asked.availability_zone;
   // The data is copied inside one backend.
   if (volume && zone && zone !== volume.zone) throw invalidVolume(`The source is in the zone ${volume.zone}.`);

@@ -16,11 +16,13 @@ export interface Removal {
   readonly force: boolean;
   /** With its snapshots. */
   readonly cascade: boolean;
-  readonly requestId: string;
+  readonly requestId: string | null;
 }
 
+type Tools = Pick<FaceDependencies, "kernel" | "operations">;
+
 /** Begins the removal of a volume; one that was never placed is gone at once. Throws 400 when it may not go. */
-export async function removeVolume(t: Tx, deps: FaceDependencies, removal: Removal): Promise<void> {
+export async function removeVolume(t: Tx, deps: Tools, removal: Removal): Promise<void> {
   const { clock, operations } = deps.kernel;
   const { volumeId: id, force, cascade, requestId } = removal;
   const volume = await lockVolume(t, id);
@@ -51,7 +53,7 @@ export async function removeVolume(t: Tx, deps: FaceDependencies, removal: Remov
 }
 
 /** Whoever takes over a volume ends what is under way for it, except for the cleaning of other places. */
-export async function abandonWork(t: Tx, deps: FaceDependencies, volumeId: string): Promise<void> {
+export async function abandonWork(t: Tx, deps: Tools, volumeId: string): Promise<void> {
   for (const live of await liveOperations(t, volumeId))
     if (live.name !== REMOVE_LEFTOVER) await deps.kernel.operations.abandon(t, live.id);
 }

@@ -2,12 +2,14 @@ import { type Static, Type } from "typebox";
 import { without } from "../../../kernel/http/own.ts";
 import type { ApiRequest } from "../../../kernel/http/request.ts";
 import { action, actionRoute, type Route } from "../../../kernel/http/route.ts";
+import { adminMetadataOf } from "../domain/can-attach.ts";
 import { invalidVolume } from "../domain/can-volume.ts";
 import { VOLUME_STATUSES, type VolumeStatus } from "../domain/volume-state.ts";
 import { detachAll, hasAttachments } from "../store/attachments.ts";
 import { checkVolumeSize, demandOf, reserveQuota } from "../store/volume-quotas.ts";
 import { getVolume, transition, updateDetails } from "../store/volumes.ts";
 import { Bool, isTrue } from "./booleans.ts";
+import { connectionActions } from "./connection-actions.ts";
 import type { FaceDependencies } from "./dependencies.ts";
 import { abandonWork, removeVolume } from "./remove-volume.ts";
 import { VolumeMetadata } from "./schemas.ts";
@@ -148,6 +150,7 @@ export function volumeActionRoutes(deps: FaceDependencies): Route[] {
             return undefined;
           },
         }),
+        ...connectionActions(deps, about),
       ],
     }),
   ];
@@ -167,8 +170,11 @@ export function volumeActionRoutes(deps: FaceDependencies): Route[] {
       if (status === "in-use" && !(await hasAttachments(t, id)))
         throw invalidVolume(`Volume ${id} has no attachments, so it cannot be in use.`);
       if (status) await abandonWork(t, deps, id);
+      const volume = await getVolume(t, id);
+      const { attached_mode: _, ...noted } = adminMetadataOf(volume);
       if (attachStatus === "detached") await detachAll(t, id);
       const set = {
+        ...(attachStatus === "detached" ? { admin_metadata: JSON.stringify(noted) } : {}),
         ...(attachStatus ? { attach_status: attachStatus as "attached" | "detached" } : {}),
         ...(moving ? { migration_status: moving === "none" ? null : moving } : {}),
       };

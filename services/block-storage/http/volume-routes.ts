@@ -1,4 +1,5 @@
 import type { Route } from "../../../kernel/http/route.ts";
+import { attachmentRoutes } from "./attachments.ts";
 import type { FaceDependencies } from "./dependencies.ts";
 import { limitRoutes } from "./limits.ts";
 import { manageableListRoutes } from "./manageable-list.ts";
@@ -36,6 +37,7 @@ export function volumeRoutes(deps: FaceDependencies): Route[] {
     snapshotCreateRoute(deps),
     ...snapshotMetadataRoutes(deps),
     ...snapshotActionRoutes(deps),
+    ...attachmentRoutes(deps),
     ...messageRoutes(deps),
   ];
 }

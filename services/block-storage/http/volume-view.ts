@@ -5,6 +5,7 @@ import { versionSteps } from "../../../kernel/http/version-steps.ts";
 import { shownStatus } from "../domain/volume-state.ts";
 import type { AttachmentRow, VolumeRow } from "../store/tables.ts";
 import type { ListedVolume } from "../store/volume-lists.ts";
+import { shownMetadata } from "./attachment-view.ts";
 
 /** Rules that decide what of a volume is seen. */
 export const VOLUME_VIEW_RULES = [
@@ -79,7 +80,7 @@ function newestView(
     volume_type_id: volume.type_id,
     snapshot_id: volume.snapshot_id,
     source_volid: volume.source_volume_id,
-    metadata: JSON.parse(volume.metadata),
+    metadata: shownMetadata(volume),
     links: linksOf(urls, `/volumes/${volume.id}`),
     user_id: volume.user_id,
     bootable: volume.bootable === 1 ? "true" : "false",

@@ -1,7 +1,7 @@
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import { type Route, route } from "../../../kernel/http/route.ts";
-import { newVolumeRow } from "../store/new-volume.ts";
 import type { VolumeRow } from "../store/tables.ts";
+import { rowFromSource } from "../store/volume-from-source.ts";
 import { checkVolumeSize, demandOf, reserveQuota } from "../store/volume-quotas.ts";
 import { insertVolume } from "../store/volumes.ts";
 import { type CreatePlan, type CreateRequest, createBody, createPlan } from "./create-request.ts";
@@ -48,44 +48,14 @@ export function volumeCreateRoute(deps: FaceDependencies): Route {
   });
 }
 
-function newRow(
-  deps: FaceDependencies,
-  request: CreateRequest,
-  { sizeGiB, type, zone, source }: CreatePlan,
-  projectId: string,
-): VolumeRow {
-  const { clock, ids } = deps.kernel;
+function newRow(deps: FaceDependencies, request: CreateRequest, plan: CreatePlan, projectId: string): VolumeRow {
   const asked = request.body.volume;
-  const { snapshot, volume, image } = source;
-  const fromVolume = volume !== null && snapshot === null;
-  const { userId: user_id } = request.context;
-  const made = { id: ids.uuid(), project_id: projectId, user_id, type_id: type.id, zone, created_at: clock.now() };
-  return {
-    ...newVolumeRow(made),
+  return rowFromSource(deps.kernel, {
+    ...plan,
+    projectId,
+    userId: request.context.userId,
     name: (asked.name ?? asked.display_name)?.trim() ?? null,
     description: (asked.description ?? asked.display_description)?.trim() ?? null,
-    size_gib: sizeGiB,
-    bootable: volume?.bootable ?? 0,
-    snapshot_id: snapshot?.id ?? null,
-    source_volume_id: fromVolume ? volume.id : null,
-    image_id: image?.id ?? null,
-    metadata: JSON.stringify(asked.metadata ?? {}),
-    image_metadata: image ? JSON.stringify(imageMetadata(image)) : (volume?.image_metadata ?? null),
-  };
-}
-
-/** What is kept of an image with the volume, so that it boots as the image would. */
-function imageMetadata(image: NonNullable<CreatePlan["source"]["image"]>): Record<string, string> {
-  const facts: Record<string, string | number | null> = {
-    ...image.properties,
-    image_id: image.id,
-    image_name: image.name,
-    disk_format: image.diskFormat,
-    container_format: image.containerFormat,
-    min_disk: image.minDiskGiB,
-    min_ram: image.minRamMiB,
-    size: image.sizeBytes,
-  };
-  const kept = Object.entries(facts).filter(([, value]) => value !== null);
-  return Object.fromEntries(kept.map(([key, value]) => [key, String(value)]));
+    metadata: asked.metadata ?? {},
+  });
 }

@@ -1,9 +1,11 @@
 import type { AnyOperation, Operation } from "../../../kernel/operations/definition.ts";
 import type { BlockStorageDependencies } from "../dependencies.ts";
+import { type ConnectVolumeInput, connectVolumeOperation } from "./connect-volume.ts";
 import { type CreateSnapshotInput, createSnapshotOperation } from "./create-snapshot.ts";
 import { type CreateVolumeInput, createVolumeOperation } from "./create-volume.ts";
 import { type DeleteSnapshotInput, deleteSnapshotOperation } from "./delete-snapshot.ts";
 import { type DeleteVolumeInput, deleteVolumeOperation } from "./delete-volume.ts";
+import { type DisconnectVolumeInput, disconnectVolumeOperation } from "./disconnect-volume.ts";
 import { type ExtendVolumeInput, extendVolumeOperation } from "./extend-volume.ts";
 import { type FailoverInput, failoverOperation } from "./failover.ts";
 import { type ManageVolumeInput, manageVolumeOperation } from "./manage-volume.ts";
@@ -18,6 +20,8 @@ export interface BlockStorageOperations {
   readonly createVolume: Operation<CreateVolumeInput>;
   readonly deleteVolume: Operation<DeleteVolumeInput>;
   readonly extendVolume: Operation<ExtendVolumeInput>;
+  readonly connectVolume: Operation<ConnectVolumeInput>;
+  readonly disconnectVolume: Operation<DisconnectVolumeInput>;
   readonly createSnapshot: Operation<CreateSnapshotInput>;
   readonly deleteSnapshot: Operation<DeleteSnapshotInput>;
   readonly removeLeftover: Operation<RemoveLeftoverInput>;
@@ -33,6 +37,8 @@ export function blockStorageOperations(deps: BlockStorageDependencies): BlockSto
     createVolume: createVolumeOperation(deps, removeLeftover),
     deleteVolume: deleteVolumeOperation(deps),
     extendVolume: extendVolumeOperation(deps),
+    connectVolume: connectVolumeOperation(deps),
+    disconnectVolume: disconnectVolumeOperation(deps),
     createSnapshot: createSnapshotOperation(deps),
     deleteSnapshot: deleteSnapshotOperation(deps),
     removeLeftover,

@@ -1,6 +1,7 @@
 import { blockStorageVerbs } from "../../../agent/protocol/block-storage.ts";
 import { minutes } from "../../../kernel/clock/clock.ts";
 import { type Operation, operation } from "../../../kernel/operations/definition.ts";
+import { detachAll } from "../store/attachments.ts";
 import { insertMessage } from "../store/messages.ts";
 import { snapshotsOf, transitionSnapshot } from "../store/snapshots.ts";
 import { getVolume, transition } from "../store/volumes.ts";
@@ -66,6 +67,8 @@ export function deleteVolumeOperation(deps: VolumeTools): Operation<DeleteVolume
         if (!refused) {
           const to = { set: { deleted_at: clock.now() } };
           await transition(t, { clock, id, from: null, to, action: "delete" });
+          // Forced, it may have been kept for somebody.
+          await detachAll(t, id);
           return;
         }
         const to = { status: "error_deleting" as const };

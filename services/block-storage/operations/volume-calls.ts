@@ -1,13 +1,18 @@
+import type { VolumeFacts } from "../../../agent/protocol/block-storage.ts";
+import type { Connection } from "../../../agent/protocol/connection.ts";
 import type { Clock } from "../../../kernel/clock/clock.ts";
 import { CloudError, type PublicFault, publicFault } from "../../../kernel/errors/cloud-error.ts";
 import type { FleetSettings } from "../../../kernel/fleet/settings.ts";
 import type { IdSource } from "../../../kernel/ids/ids.ts";
 import type { OperationControl } from "../../../kernel/operations/control.ts";
+import type { Queries } from "../../../kernel/store/store.ts";
 import type { ImagePublic } from "../../image/public.ts";
 import { parsePlace, withoutPool } from "../domain/place.ts";
 import type { Pool } from "../scheduler/pools.ts";
 import type { BlockStorageSettings } from "../settings.ts";
+import { attachmentsOf } from "../store/attachments.ts";
 import type { VolumeRow } from "../store/tables.ts";
+import { findVolume } from "../store/volumes.ts";
 
 /** What operations on volumes work with. */
 export interface VolumeTools {
@@ -73,4 +78,22 @@ export async function answerWith<T, V>(work: Promise<T>, keep: (answer: T) => V)
     if (!(error instanceof CloudError) || error.kind === "unavailable") throw error;
     return { ok: false, fault: publicFault(error) };
   }
+}
+
+/** Whether a volume is served is decided by one at a time. */
+export function connectionSlot(volumeId: string): { key: string; max: number } {
+  return { key: `connection-of:${volumeId}`, max: 1 };
+}
+
+/** Where a volume that was to be served is found. Throws `block-storage.not_served` (unavailable) when its backend does not say. */
+export function connectionOf(facts: VolumeFacts): Connection {
+  if (facts.connection) return facts.connection;
+  throw new CloudError("unavailable", "block-storage.not_served", `Volume ${facts.volumeId} is not being served yet.`);
+}
+
+/** Somebody else than these attachments is connected to the volume, or it is in use without saying by whom. */
+export async function isServedToOthers(q: Queries, volumeId: string, own: readonly string[]): Promise<boolean> {
+  const rows = await attachmentsOf(q, volumeId);
+  if (rows.some((row) => !own.includes(row.id) && row.attach_status !== "reserved")) return true;
+  return rows.length === 0 && (await findVolume(q, volumeId))?.status === "in-use";
 }

@@ -103,6 +103,8 @@ export interface AttachmentTable {
   connection_info: string | null;
   attached_at: number | null;
   detached_at: number | null;
+  /** Compute's own: only Compute detaches it, from inside the guest. */
+  held_by_compute: number;
   created_at: number;
   updated_at: number | null;
 }
@@ -226,5 +228,9 @@ export const blockStorageMigrations: readonly Migration[] = [
         name text PRIMARY KEY, disabled bigint NOT NULL, disabled_reason text, frozen bigint NOT NULL,
         replication_status text NOT NULL, active_backend_id text, created_at bigint NOT NULL, updated_at bigint)`,
     ],
+  },
+  {
+    name: "block-storage-0002-held-attachments",
+    statements: ["ALTER TABLE volume_attachments ADD COLUMN held_by_compute bigint NOT NULL DEFAULT 0"],
   },
 ];

@@ -19,6 +19,8 @@ interface Inputs {
 /** What one backend holds: its host's, or its cluster's. */
 export class SimulatedArray {
   readonly volumes = new Map<string, StoredVolume>();
+  /** Volumes that are served. */
+  readonly served = new Set<string>();
   /** Volume of each snapshot. */
   readonly snapshots = new Map<string, string>();
   /** Data that is nobody's: GiB by reference. */
@@ -54,7 +56,9 @@ export class SimulatedArrays {
   /** Everything that is anywhere, as texts. */
   contents(): string[] {
     return [...this.#arrays].flatMap(([scope, array]) => [
-      ...[...array.volumes].map(([id, { sizeGiB }]) => `${scope} ${id} ${sizeGiB}`),
+      ...[...array.volumes].map(
+        ([id, { sizeGiB }]) => `${scope} ${id} ${sizeGiB}${array.served.has(id) ? " served" : ""}`,
+      ),
       ...[...array.snapshots.keys()].map((id) => `${scope} snapshot ${id}`),
       ...[...array.stray].map(([reference, sizeGiB]) => `${scope} data ${reference} ${sizeGiB}`),
     ]);
@@ -72,7 +76,16 @@ export class SimulatedArrays {
         return ensure(array, spec);
       case "volume.ensureAbsent":
         array.volumes.delete(volumeId);
+        array.served.delete(volumeId);
         return {};
+      case "volume.ensureExported":
+        found(array, volumeId);
+        array.served.add(volumeId);
+        return { volumeId, connection: { kind: "unix", path: `/run/${volumeId}`, export: volumeId } };
+      case "volume.ensureNotExported":
+        found(array, volumeId);
+        array.served.delete(volumeId);
+        return { volumeId, connection: null };
       case "volume.ensureSize": {
         const volume = found(array, volumeId);
         mustFit(array, sizeGiB - volume.sizeGiB);

@@ -105,6 +105,13 @@ export class VolumeWorld implements FaultWorld {
     return await db.selectFrom("volume_snapshots").selectAll().where("id", "=", id).executeTakeFirstOrThrow();
   }
 
+  /** Status, mode and host of every attachment. */
+  async attachments(): Promise<string[]> {
+    const db = this.tools.store.read.tables<BlockStorageTables>();
+    const rows = await db.selectFrom("volume_attachments").selectAll().execute();
+    return rows.map((row) => `${row.attach_status} ${row.attach_mode ?? "-"} ${row.attached_host ?? "-"}`);
+  }
+
   async messages(): Promise<string[]> {
     const db = this.tools.store.read.tables<BlockStorageTables>();
     return (await db.selectFrom("volume_messages").selectAll().execute()).map((row) => row.user_message);

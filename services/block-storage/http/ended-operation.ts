@@ -1,0 +1,48 @@
+import { CloudError, type PublicFault } from "../../../kernel/errors/cloud-error.ts";
+import type { Json } from "../../../kernel/operations/definition.ts";
+import { whenEnded } from "../../../kernel/operations/http/operation-watch.ts";
+import type { OperationTables } from "../../../kernel/operations/tables.ts";
+import type { FaceDependencies } from "./dependencies.ts";
+
+/**
+ * Waits for an operation that OpenStack's API answers with the result of. Throws what undid it; `unavailable` when it takes longer than an
+ * agent may take for an answer, or the client has gone: it then goes on by itself.
+ */
+export async function endedOperation(deps: FaceDependencies, operationId: string, gone: AbortSignal): Promise<void> {
+  const { store, clock } = deps.kernel;
+  const late = new AbortController();
+  const timer = clock.after(deps.settings.askTimeoutMs, () => late.abort());
+  try {
+    const found = await whenEnded({ store, clock, over: AbortSignal.any([gone, late.signal]) }, operationId);
+    const { state, fault } = found?.operation ?? {};
+    if (state === "done") return;
+    throw fault ? failed(fault) : tooLate(operationId);
+  } finally {
+    timer.cancel();
+  }
+}
+
+/** What a step of an operation that is done had to say. */
+export async function outputOf(deps: FaceDependencies, operationId: string, step: string): Promise<Json> {
+  const row = await deps.kernel.store.read
+    .tables<OperationTables>()
+    .selectFrom("operation_steps")
+    .select("output")
+    .where("operation_id", "=", operationId)
+    .where("step", "=", step)
+    .where("state", "=", "done")
+    .executeTakeFirst();
+  return JSON.parse(row?.output ?? "null") as Json;
+}
+
+function failed({ kind, code, message }: PublicFault): CloudError {
+  return new CloudError(kind, code, message);
+}
+
+function tooLate(operationId: string): CloudError {
+  return new CloudError(
+    "unavailable",
+    "block-storage.not_yet",
+    `The backend has not answered yet; operation ${operationId} goes on.`,
+  );
+}

@@ -1,0 +1,59 @@
+import { blockStorageVerbs } from "../../../agent/protocol/block-storage.ts";
+import { minutes } from "../../../kernel/clock/clock.ts";
+import { type Operation, operation } from "../../../kernel/operations/definition.ts";
+import type { AttachMode } from "../domain/can-attach.ts";
+import { connected, letGo } from "../store/attaching.ts";
+import { getVolume } from "../store/volumes.ts";
+import {
+  answerOf,
+  connectionOf,
+  connectionSlot,
+  isServedToOthers,
+  requiredTarget,
+  type VolumeTools,
+} from "./volume-calls.ts";
+
+export interface ConnectVolumeInput {
+  readonly volumeId: string;
+  /** Null in the older flow, which has no attachment before the disk is there. */
+  readonly attachmentId: string | null;
+  readonly host: string | null;
+  readonly mountpoint: string | null;
+  readonly mode: AttachMode | null;
+  readonly connector: Readonly<Record<string, unknown>> | null;
+  /** The attachment was made by the request that this works for: it goes when there will be no connection. */
+  readonly releases: boolean;
+}
+
+/** Serves a volume to a client that attaches it by itself. Its first step's output holds the connection. */
+export function connectVolumeOperation(deps: VolumeTools): Operation<ConnectVolumeInput> {
+  return operation<ConnectVolumeInput>("volume.connect", { resource: "volume", deadlineMs: minutes(5) })
+    .step("serve", {
+      slot: ({ input }) => connectionSlot(input.volumeId),
+      effect: async (a, { input }) => {
+        const { volumeId } = input;
+        const { backend, to } = requiredTarget(await getVolume(a.read, volumeId));
+        const facts = await a.call(blockStorageVerbs, "volume.ensureExported", { backend, volumeId }, { to });
+        return { connection: connectionOf(facts) };
+      },
+      undo: async (a, { input }) => {
+        const { volumeId, attachmentId } = input;
+        if (await isServedToOthers(a.read, volumeId, attachmentId === null ? [] : [attachmentId])) return;
+        const { backend, to } = requiredTarget(await getVolume(a.read, volumeId));
+        // A backend that refuses this too has nothing that it could serve.
+        await answerOf(a.call(blockStorageVerbs, "volume.ensureNotExported", { backend, volumeId }, { to }));
+      },
+      span: [0, 95],
+    })
+    .step("publish", {
+      tx: async (t, { input, out }) => {
+        const { attachmentId, host, mountpoint, mode, connector } = input;
+        if (attachmentId === null) return;
+        const { connection } = out.serve;
+        await connected(t, deps.kernel, { attachmentId, host, mountpoint, mode, connector, connection });
+      },
+    })
+    .onFailed(async (t, { input }) => {
+      if (input.releases && input.attachmentId !== null) await letGo(t, deps.kernel, input.attachmentId);
+    });
+}

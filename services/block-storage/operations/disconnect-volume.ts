@@ -1,0 +1,67 @@
+import { blockStorageVerbs } from "../../../agent/protocol/block-storage.ts";
+import { minutes } from "../../../kernel/clock/clock.ts";
+import { type Operation, operation } from "../../../kernel/operations/definition.ts";
+import type { Tx } from "../../../kernel/store/store.ts";
+import { letGo, lockedVolume, settleAfterDetach } from "../store/attaching.ts";
+import { findAttachment, transitionAttachment } from "../store/attachments.ts";
+import { findVolume } from "../store/volumes.ts";
+import {
+  answerOf,
+  connectionSlot,
+  isServedToOthers,
+  type Outcome,
+  targetOf,
+  type VolumeTools,
+} from "./volume-calls.ts";
+
+export interface DisconnectVolumeInput {
+  readonly volumeId: string;
+  /** The volume is no longer served to these. */
+  readonly attachmentIds: readonly string[];
+  /** The attachments go, and the volume's status says so; otherwise only its connection ends. */
+  readonly removes: boolean;
+}
+
+/**
+ * Stops serving a volume to clients that had attached it by themselves. Only goes forward: a backend that is away does it when it
+ * returns; one that refuses leaves the volume attached.
+ */
+export function disconnectVolumeOperation(deps: VolumeTools): Operation<DisconnectVolumeInput> {
+  const { clock } = deps.kernel;
+  return operation<DisconnectVolumeInput>("volume.disconnect", { resource: "volume", deadlineMs: minutes(15) })
+    .pivot()
+    .step("stop-serving", {
+      slot: ({ input }) => connectionSlot(input.volumeId),
+      effect: async (a, { input }): Promise<Outcome> => {
+        const { volumeId, attachmentIds } = input;
+        const volume = await findVolume(a.read, volumeId);
+        const target = volume ? targetOf(volume) : null;
+        if (target === null || (await isServedToOthers(a.read, volumeId, attachmentIds))) return { ok: true };
+        const { backend, to } = target;
+        const outcome = await answerOf(
+          a.call(blockStorageVerbs, "volume.ensureNotExported", { backend, volumeId }, { to }),
+        );
+        return !outcome.ok && outcome.fault.code === "storage.volume_not_found" ? { ok: true } : outcome;
+      },
+      span: [0, 95],
+    })
+    .step("finish", {
+      tx: async (t, { input, out }) => {
+        const { volumeId, attachmentIds, removes } = input;
+        if (!removes || !(await findVolume(t, volumeId))) return;
+        const { ok } = out["stop-serving"];
+        if (ok) for (const id of attachmentIds) await letGo(t, deps.kernel, id);
+        else await keep(t, attachmentIds);
+        if (ok || attachmentIds.length > 0) await settleAfterDetach(t, clock, await lockedVolume(t, volumeId));
+      },
+    })
+    .build();
+
+  async function keep(t: Tx, ids: readonly string[]): Promise<void> {
+    for (const id of ids) {
+      const row = await findAttachment(t, id);
+      const attach_status = row?.attached_at === null ? ("attaching" as const) : ("attached" as const);
+      if (row?.attach_status === "detaching") await transitionAttachment(t, clock, id, { attach_status });
+    }
+  }
+}
