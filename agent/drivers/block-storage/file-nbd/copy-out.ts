@@ -56,7 +56,7 @@ export async function copyOut(
       await talk.mirrorReady(call.signal, progressOf(call)).catch(async (error: unknown) => {
         call.signal.throwIfAborted();
         array.options.log.info({ volume: main.record.volumeId, error: String(error) }, "a copy begins anew");
-        await talk.endMirror();
+        await talk.endMirror(main.record.volumeId);
       });
     }
     if (!(await talk.mirror())) await talk.startMirror(target, false);
@@ -87,7 +87,7 @@ export async function finishCopy(
     // Not meant to be served from here on: a restart of the agent must not bring it back.
     await array.update(main, { exported: false });
     await talk.ensureNoExport();
-    const equal = await talk.endMirror();
+    const equal = await talk.endMirror(main.record.volumeId);
     const uri = nbdUri(target);
     if (equal && compare) await requireEqual(main.site.disk(main.record.volumeId), uri, call.signal);
     if (!equal) throw copyFailed("the copies were not equal at its end");
@@ -117,7 +117,7 @@ export async function abandonCopy(array: StorageArray, volume: VolumeCopies): Pr
 /** A copy that cannot be had leaves the volume as it was; one that was only interrupted goes on at the next try. */
 async function leaveAsBefore(array: StorageArray, volume: VolumeCopies, talk: DaemonTalk, call: Call): Promise<void> {
   if (call.signal.aborted) return;
-  await talk.endMirror();
+  await talk.endMirror(volume.main.record.volumeId);
   await array.update(volume.main, { copy: null });
   if (!volume.main.record.exported) await array.endDaemon(volume.main);
 }

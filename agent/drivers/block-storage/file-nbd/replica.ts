@@ -36,7 +36,7 @@ export async function attachReplica(array: StorageArray, volume: VolumeCopies, t
     await settleReplica(array, volume, talk);
     return;
   }
-  await talk.endMirror();
+  await talk.endMirror(main.record.volumeId);
   const equal = replica.record.role === "replica" && replica.record.trust.kind === "clean";
   if (!equal) await setTrust(array, replica, { kind: "stale" });
   try {
@@ -54,7 +54,7 @@ export async function repairReplica(array: StorageArray, volume: VolumeCopies, t
   if (!replica || !(await replicates(array))) return;
   await settleReplica(array, volume, talk);
   if (await array.daemonOf(replica)) return;
-  await talk.endMirror();
+  await talk.endMirror(main.record.volumeId);
   try {
     await startMirror(array, { main, replica }, talk, false);
   } catch (error) {
@@ -81,8 +81,8 @@ export async function settleReplica(array: StorageArray, volume: VolumeCopies, t
  * and on record as such.
  */
 export async function detachReplica(array: StorageArray, volume: VolumeCopies, talk: DaemonTalk): Promise<boolean> {
-  const { replica } = volume;
-  const equal = await talk.endMirror();
+  const { main, replica } = volume;
+  const equal = await talk.endMirror(main.record.volumeId);
   if (!replica) return true;
   const wasClean = replica.record.role === "replica" && replica.record.trust.kind === "clean";
   await array.endDaemon(replica);
@@ -116,7 +116,7 @@ async function setTrust(array: StorageArray, replica: Copy, trust: Trust): Promi
 /** First the process, which a `ready` record is worth nothing without, then the record. */
 async function dropReplica(array: StorageArray, replica: Copy, talk: DaemonTalk | undefined): Promise<void> {
   await array.killDaemons(replica.site, replica.record.volumeId);
-  await talk?.endMirror();
+  await talk?.endMirror(replica.record.volumeId);
   await array.update(replica, { trust: { kind: "stale" }, role: "replica", daemon: null });
 }
 

@@ -128,7 +128,7 @@ export async function setExported(
 export async function endCopy(array: StorageArray, { main }: VolumeCopies): Promise<void> {
   const talk = await array.talk(main);
   try {
-    await talk?.endMirror();
+    await talk?.endMirror(main.record.volumeId);
   } finally {
     talk?.close();
   }

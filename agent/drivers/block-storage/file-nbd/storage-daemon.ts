@@ -112,7 +112,10 @@ export class DaemonTalk {
     await this.#qmp.execute("block_resize", { "node-name": TOP, size: bytes });
   }
 
-  /** Copies every write to `target` from now on; without `equal`, also what is there already. */
+  /**
+   * Copies every write to `target` from now on; without `equal`, also what is there already. A mirror that cannot read or write
+   * waits to be ended: by itself it would end in the midst of clients' writes, which QEMU does not survive (docs/decisions/0011).
+   */
   async startMirror(target: Connection, equal: boolean): Promise<void> {
     await this.#qmp.execute("blockdev-add", { driver: "nbd", "node-name": PEER, ...nbdTarget(target) });
     await this.#qmp.execute("blockdev-mirror", {
@@ -122,7 +125,8 @@ export class DaemonTalk {
       target: PEER,
       sync: equal ? "none" : "full",
       "copy-mode": "write-blocking",
-      "on-target-error": "report",
+      "on-source-error": "stop",
+      "on-target-error": "stop",
       "auto-dismiss": false,
     });
   }
@@ -143,10 +147,14 @@ export class DaemonTalk {
     }
   }
 
-  /** Ends the mirror. True when both sides were equal at its end, and no client can write. */
-  async endMirror(): Promise<boolean> {
+  /**
+   * Ends the mirror. True when both sides were equal at its end, and no client can write. One that must be broken off has
+   * nothing written through it meanwhile: clients of the volume `name` are cut off for that moment.
+   */
+  async endMirror(name: string): Promise<boolean> {
     let equal = false;
     let asked = false;
+    let cutOff = false;
     for (let state = await this.mirror(); state; state = await this.mirror()) {
       if (state.status === "concluded") {
         equal = asked && state.error === null;
@@ -156,10 +164,15 @@ export class DaemonTalk {
       // Cancelling a job that is ready, without force, is QEMU's word for a consistent end.
       const ready = state.status === "ready";
       asked ||= ready;
+      if (!ready && (await this.exports())) {
+        cutOff = true;
+        await this.ensureNoExport();
+      }
       await this.#qmp.execute("block-job-cancel", { device: MIRROR, force: !ready }).catch(ifRefused);
       await this.#qmp.changed(50);
     }
     await this.#qmp.execute("blockdev-del", { "node-name": PEER }).catch(ifRefused);
+    if (cutOff) await this.ensureExport(name);
     return equal;
   }
 
@@ -216,16 +229,18 @@ export class DaemonTalk {
 
   async #job(wanted: string): Promise<JobState | null> {
     interface Job {
-      id: string;
+      /** The job's id. */
+      device: string;
       status: string;
-      "current-progress": number;
-      "total-progress": number;
+      offset: number;
+      len: number;
+      "io-status": string;
       error?: string;
     }
-    const job = (await this.#qmp.execute<Job[]>("query-jobs")).find(({ id }) => id === wanted);
+    const job = (await this.#qmp.execute<Job[]>("query-block-jobs")).find(({ device }) => device === wanted);
     if (!job) return null;
-    const { status, "current-progress": done, "total-progress": total, error = null } = job;
-    return { status, done, total, error };
+    const { status, offset: done, len: total, "io-status": io } = job;
+    return { status, done, total, error: job.error ?? (io === "ok" ? null : `a disk does not obey (${io})`) };
   }
 }
 

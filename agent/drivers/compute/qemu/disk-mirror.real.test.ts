@@ -33,7 +33,7 @@ class Disk {
 
   static async open(): Promise<Disk> {
     const dir = await mkdtemp(join(tmpdir(), "mirror-"));
-    await runCommand("qemu-img", ["create", "-q", "-f", "qcow2", join(dir, "image"), "4T"]);
+    await runCommand("qemu-img", ["create", "-q", "-f", "qcow2", join(dir, "image"), "64T"]);
     await createLayer(dir, "layer");
     const layer = { driver: "qcow2", "node-name": "layer", file: { driver: "file", filename: join(dir, "layer") } };
     const limits = { "iops-write": 1 };
