@@ -79,4 +79,142 @@ describe("what administrators do with volumes, with the official clients", { ski
     assert.match((await member.tryCinder(`manageable-list ${REPLICATED}`)).stderr, /403/);
     assert.match(await admin.cinder(`manageable-list --cluster ${SHARED}`), /reference/);
   });
+
+  /** A volume of one GiB at the shared backend that holds this text. */
+  const givenVolume = async (name: string, text: string, options = ""): Promise<string> => {
+    const { id } = await member.volumeJson(`volume create --size 1 ${options} ${name}`);
+    const { "os-vol-host-attr:host": host } = await settled(id);
+    pool(/@([^#]+)#/.exec(String(host))?.[1] ?? "")
+      .volume(id)
+      .disk.write(0, Buffer.from(text));
+    return id;
+  };
+  const held = (backend: string, id: string): string => pool(backend).volume(id).disk.read(0, 5).toString();
+  const moved = (id: string) => settled(id, (shown) => shown["os-vol-mig-status-attr:migstat"] === "success");
+  const left = (id: string) =>
+    until(
+      `one copy of ${id}`,
+      async () => cloud.simulation.storage.leftovers().filter((thing) => thing.includes(id)),
+      (copies) => copies.length === 1,
+    );
+
+  it("openstack volume migrate, cinder migrate", async () => {
+    const type = "--type __DEFAULT__";
+    const id = await givenVolume("wanderer", "hello", type);
+    const start = String((await settled(id))["os-vol-host-attr:host"]);
+    const [backend, other] = start.includes("@shared") ? ["shared", "replicated"] : ["replicated", "shared"];
+    const places: Record<string, string> = { shared: "host-1@shared#shared", replicated: `${REPLICATED}#replicated` };
+    await admin.volume(`volume migrate --host ${places[other]} --lock-volume ${id}`);
+    const there = await moved(id);
+    assert.ok(String(there["os-vol-host-attr:host"]).endsWith(`@${other}#${other}`));
+    assert.equal(there.migration_status, "success");
+    assert.deepEqual(await left(id), [`volume ${other}/${id}`]);
+    assert.equal(held(other, id), "hello");
+    const { operations } = (
+      await admin.ask("GET", `/operations?resource_id=${id}&name=volume.migrate`, { root: "/v1" })
+    ).body;
+    assert.deepEqual([operations[0].state, operations[0].percent], ["done", 100]);
+    await admin.cinder(`migrate --force-host-copy False ${id} ${places[backend]}`);
+    await settled(id, (shown) => String(shown["os-vol-host-attr:host"]).includes(`@${backend}#`));
+    await moved(id);
+    await left(id);
+    assert.equal(held(backend, id), "hello");
+    await member.volume(`volume delete ${id}`);
+    await gone(id);
+  });
+
+  it("the progress of a migration shows in percent and bytes, and cancelling it leaves the volume where it was", async () => {
+    const id = await givenVolume("slow", "still");
+    const start = String((await settled(id))["os-vol-host-attr:host"]);
+    const to = start.includes("@shared") ? REPLICATED : "host-1@shared";
+    const held = cloud.simulation.storage.faults.add({ verb: "volume.finishCopy", fault: { type: "hang" } });
+    await admin.cinder(`migrate ${id} ${to}`);
+    const operation = await until(
+      "the copy",
+      async () =>
+        (await admin.ask("GET", `/operations?resource_id=${id}&name=volume.migrate`, { root: "/v1" })).body
+          .operations[0],
+      (shown) => shown?.step === "finish-copy",
+    );
+    assert.ok(operation.detail.total === GIB && operation.detail.done <= GIB, JSON.stringify(operation.detail));
+    assert.ok(operation.percent >= 80);
+    assert.match((await member.tryVolume(`volume delete ${id}`)).stderr, /400/);
+    assert.match((await member.tryCinder(`extend ${id} 2`)).stderr, /400/);
+    assert.equal((await admin.ask("POST", `/operations/${operation.id}/cancel`, { root: "/v1" })).status, 202);
+    held.release();
+    const shown = await settled(id, (now) => now.migration_status === "error");
+    assert.deepEqual([shown.status, shown["os-vol-host-attr:host"]], ["available", start]);
+    await left(id);
+    await member.volume(`volume delete ${id}`);
+    await gone(id);
+  });
+
+  it("migrations that are refused", async () => {
+    const id = await givenVolume("still", "still");
+    const here = String((await settled(id))["os-vol-host-attr:host"]);
+    assert.match((await admin.tryVolume(`volume migrate --host nowhere@x#x ${id}`)).stderr, /400/);
+    assert.match((await admin.tryVolume(`volume migrate --host ${here} ${id}`)).stderr, /400/);
+    assert.match((await member.tryVolume(`volume migrate --host ${here} ${id}`)).stderr, /403/);
+    // This client says so, and exits as if all were well.
+    assert.match(await admin.cinder(`migrate ${id} nowhere@x#x`), /failed.*400/);
+    await member.volume(`volume snapshot create --volume ${id} kept`, "3.65");
+    const elsewhere = here.includes("@shared") ? REPLICATED : "host-1@shared";
+    assert.match(await admin.cinder(`migrate ${id} ${elsewhere}`), /failed.*400/);
+    await member.cinder(`delete --cascade ${id}`);
+    await gone(id);
+  });
+
+  it("openstack volume set --type, cinder retype", async () => {
+    for (const backend of ["shared", "replicated"])
+      await admin.volume(`volume type create --property volume_backend_name=${backend} on-${backend}`);
+    const id = await givenVolume("changing", "types", "--type on-shared");
+    await member.volume(`volume set --type on-replicated ${id}`);
+    const stayed = await settled(id);
+    assert.equal(stayed.type, "on-shared");
+    assert.match(await member.cinder("message-list"), /retype volume/);
+    await member.volume(`volume set --type on-replicated --retype-policy on-demand ${id}`);
+    const changed = await settled(id, ({ type, status }) => type === "on-replicated" && status === "available");
+    assert.deepEqual([changed["os-vol-host-attr:host"], changed.migration_status], [`${REPLICATED}#replicated`, null]);
+    await left(id);
+    assert.equal(held("replicated", id), "types");
+    await member.cinder(`retype --migration-policy on-demand ${id} on-shared`);
+    await settled(id, ({ type, status }) => type === "on-shared" && status === "available");
+    await left(id);
+    assert.match((await member.tryCinder(`retype ${id} on-shared`)).stderr, /400/);
+    assert.match((await member.tryVolume(`volume set --type nonsense ${id}`)).stderr, /nonsense/);
+    await member.volume(`volume delete ${id}`);
+    await gone(id);
+  });
+
+  it("openstacksdk: migrate_volume, retype_volume, unmanage_volume", async () => {
+    const id = await givenVolume("sdk", "bytes", "--type on-shared");
+    const seen = await admin.sdk(`
+import time
+volume = cloud.block_storage
+def settled(so):
+    limit = time.time() + 30
+    while time.time() < limit:
+        seen = volume.get_volume("${id}")
+        if so(seen):
+            return seen
+        time.sleep(0.05)
+    raise Exception("not settled: %s" % seen)
+volume.retype_volume("${id}", "on-replicated", migration_policy="on-demand")
+retyped = settled(lambda v: v.volume_type == "on-replicated" and v.status == "available").host
+volume.retype_volume("${id}", "__DEFAULT__")
+settled(lambda v: v.volume_type == "__DEFAULT__" and v.status == "available")
+volume.migrate_volume("${id}", host="host-1@shared#shared", lock_volume=True)
+migrated = settled(lambda v: v.migration_status == "success" and v.status == "available").host
+volume.unmanage_volume("${id}")
+limit = time.time() + 30
+while volume.find_volume("${id}") and time.time() < limit:
+    time.sleep(0.05)
+result = {"retyped": retyped, "migrated": migrated, "left": volume.find_volume("${id}") is not None}
+`);
+    assert.deepEqual(
+      [seen.retyped, String(seen.migrated).split("@")[1], seen.left],
+      [`${REPLICATED}#replicated`, "shared#shared", false],
+    );
+    assert.deepEqual([...pool("shared").stray.keys()], [`${id}.raw`]);
+  });
 });

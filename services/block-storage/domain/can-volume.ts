@@ -14,13 +14,17 @@ export const DELETABLE_SNAPSHOT: readonly SnapshotStatus[] = ["available", "erro
 /** What can be copied from. */
 export const READABLE: readonly VolumeStatus[] = ["available", "in-use"];
 
-const NO_MIGRATION: readonly (MigrationStatus | null)[] = [null, "error", "success"];
+/** While its data is on its way to another backend a volume is not to be changed. */
+export const MIGRATING: readonly MigrationStatus[] = ["starting", "migrating", "completing"];
+
+export function isMigrating({ migration_status: status }: Pick<VolumeRow, "migration_status">): boolean {
+  return status !== null && MIGRATING.includes(status);
+}
 
 /** What holds for every kind of delete, whatever the status. Throws 400. */
 export function mustBeRemovable(volume: VolumeRow): void {
   if (volume.attach_status === "attached") throw invalidVolume(`Volume ${volume.id} is still attached.`);
-  const migrating = !NO_MIGRATION.includes(volume.migration_status) && !volume.migration_status?.startsWith("target:");
-  if (migrating) throw invalidVolume(`Volume ${volume.id} is migrating.`);
+  if (isMigrating(volume)) throw invalidVolume(`Volume ${volume.id} is migrating.`);
   if (volume.group_id !== null) throw invalidVolume(`Volume ${volume.id} belongs to a group.`);
 }
 

@@ -5,7 +5,7 @@ import { byVersion } from "../../../kernel/http/route.ts";
 import { isUuidLike } from "../../../kernel/ids/ids.ts";
 import type { Queries } from "../../../kernel/store/store.ts";
 import type { ImageSummary } from "../../image/public.ts";
-import { invalidVolume, READABLE } from "../domain/can-volume.ts";
+import { invalidVolume, isMigrating, READABLE } from "../domain/can-volume.ts";
 import { listVolumeServices, VOLUME_BINARY } from "../store/services.ts";
 import { getSnapshot, snapshotNotFound } from "../store/snapshots.ts";
 import type { VolumeTypeRow } from "../store/tables.ts";
@@ -97,6 +97,7 @@ async function sourceOf(
   if (volumeId) {
     const volume = await knownVolume(q, request, volumeId);
     if (!READABLE.includes(volume.status)) throw invalidVolume(`Volume ${volumeId} is ${volume.status}.`);
+    if (isMigrating(volume)) throw invalidVolume(`Volume ${volumeId} is migrating.`);
     return { ...nothing, volume };
   }
   return imageId ? { ...nothing, image: await imageOf(q, deps, request, imageId) } : nothing;

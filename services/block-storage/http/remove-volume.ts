@@ -1,7 +1,9 @@
 import { liveOperations } from "../../../kernel/operations/control.ts";
 import type { Tx } from "../../../kernel/store/store.ts";
 import { DELETABLE, DELETABLE_SNAPSHOT, invalidVolume, mustBeRemovable } from "../domain/can-volume.ts";
+import { MIGRATE_VOLUME } from "../operations/migrate-volume.ts";
 import { REMOVE_LEFTOVER } from "../operations/remove-leftover.ts";
+import { RETYPE_VOLUME } from "../operations/retype-volume.ts";
 import { scopeOf } from "../operations/volume-calls.ts";
 import { lockScope, stateOfScope } from "../store/backends.ts";
 import { snapshotsOf, transitionSnapshot } from "../store/snapshots.ts";
@@ -18,6 +20,8 @@ export interface Removal {
   readonly cascade: boolean;
   readonly requestId: string | null;
 }
+
+const MOVES: readonly string[] = [MIGRATE_VOLUME, RETYPE_VOLUME];
 
 type Tools = Pick<FaceDependencies, "kernel" | "operations">;
 
@@ -52,10 +56,23 @@ export async function removeVolume(t: Tx, deps: Tools, removal: Removal): Promis
   });
 }
 
-/** Whoever takes over a volume ends what is under way for it, except for the cleaning of other places. */
+/**
+ * Whoever takes over a volume ends what is under way for it, except for the cleaning of other places. A move is undone, as its
+ * copy must not stay. Throws 400 for one that can only go forward.
+ */
 export async function abandonWork(t: Tx, deps: Tools, volumeId: string): Promise<void> {
+  await endMoves(t, deps, volumeId);
   for (const live of await liveOperations(t, volumeId))
-    if (live.name !== REMOVE_LEFTOVER) await deps.kernel.operations.abandon(t, live.id);
+    if (live.name !== REMOVE_LEFTOVER && !MOVES.includes(live.name)) await deps.kernel.operations.abandon(t, live.id);
+}
+
+/** Lets what moves the volume be undone. Throws 400 when it can only go forward. */
+export async function endMoves(t: Tx, { kernel: { operations } }: Tools, volumeId: string): Promise<void> {
+  for (const live of await liveOperations(t, volumeId)) {
+    if (!MOVES.includes(live.name)) continue;
+    if (live.cancellable === 0) throw invalidVolume(`Volume ${volumeId} is arriving at another backend.`);
+    await operations.cancel(t, live.id);
+  }
 }
 
 /** Holds the backend's state until the transaction ends. Throws 400 while it is frozen. */

@@ -1,6 +1,6 @@
 import { Type } from "typebox";
 import { type Route, route } from "../../../kernel/http/route.ts";
-import { invalidVolume } from "../domain/can-volume.ts";
+import { invalidVolume, isMigrating } from "../domain/can-volume.ts";
 import { insertSnapshot } from "../store/snapshots.ts";
 import type { SnapshotRow } from "../store/tables.ts";
 import { demandOf, reserveQuota } from "../store/volume-quotas.ts";
@@ -68,8 +68,7 @@ export function snapshotCreateRoute(deps: FaceDependencies): Route {
         if (!now || now.deleted_at !== null) throw volumeNotFound(volume.id);
         const allowed = now.status === "available" || (now.status === "in-use" && (force || modern));
         if (!allowed) throw invalidVolume(`Volume ${volume.id} is ${now.status}.`);
-        if (now.migration_status !== null && !["success", "error"].includes(now.migration_status))
-          throw invalidVolume(`Volume ${volume.id} is migrating.`);
+        if (isMigrating(now)) throw invalidVolume(`Volume ${volume.id} is migrating.`);
         await mustNotBeFrozen(t, now);
         await reserveQuota(t, volume.project_id, demandOf("snapshots", volume.type_name, now.size_gib));
         await insertSnapshot(t, { ...row, size_gib: now.size_gib });

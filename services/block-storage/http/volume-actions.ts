@@ -11,7 +11,8 @@ import { getVolume, transition, updateDetails } from "../store/volumes.ts";
 import { Bool, isTrue } from "./booleans.ts";
 import { connectionActions } from "./connection-actions.ts";
 import type { FaceDependencies } from "./dependencies.ts";
-import { abandonWork, removeVolume } from "./remove-volume.ts";
+import { moveActions } from "./move-actions.ts";
+import { abandonWork, endMoves, removeVolume } from "./remove-volume.ts";
 import { VolumeMetadata } from "./schemas.ts";
 import { unmanageAction } from "./unmanage-action.ts";
 import { ruleTarget, volumeOf } from "./volume-lookup.ts";
@@ -53,6 +54,7 @@ export function volumeActionRoutes(deps: FaceDependencies): Route[] {
       path: "/volumes/:id/action",
       actions: [
         unmanageAction(deps),
+        ...moveActions(deps),
         action({
           key: "os-extend",
           policy: "volume:extend",
@@ -170,6 +172,7 @@ export function volumeActionRoutes(deps: FaceDependencies): Route[] {
       if (status === "in-use" && !(await hasAttachments(t, id)))
         throw invalidVolume(`Volume ${id} has no attachments, so it cannot be in use.`);
       if (status) await abandonWork(t, deps, id);
+      else if (moving) await endMoves(t, deps, id);
       const volume = await getVolume(t, id);
       const { attached_mode: _, ...noted } = adminMetadataOf(volume);
       if (attachStatus === "detached") await detachAll(t, id);

@@ -7,7 +7,7 @@ import { mustBeUnmanageable } from "../domain/can-unmanage.ts";
 import { invalidVolume } from "../domain/can-volume.ts";
 import { type NamedPlace, namedPool } from "../scheduler/named-pool.ts";
 import { holdPool, type Judging, type Pool } from "../scheduler/pools.ts";
-import { poolFitsType } from "../scheduler/type-fit.ts";
+import { poolSuits } from "../scheduler/select-pool.ts";
 import { newVolumeRow } from "../store/new-volume.ts";
 import { snapshotsOf } from "../store/snapshots.ts";
 import type { VolumeRow, VolumeTypeRow } from "../store/tables.ts";
@@ -15,7 +15,6 @@ import { defaultType, usableType, wantsReplication } from "../store/volume-types
 import { insertVolume, lockVolume, transition, volumeNotFound } from "../store/volumes.ts";
 import { Bool, isTrue } from "./booleans.ts";
 import type { FaceDependencies } from "./dependencies.ts";
-import { poolCapabilities } from "./pool-view.ts";
 import { HostText, TextOrNull, VolumeMetadata } from "./schemas.ts";
 import { viewerOf } from "./type-view.ts";
 import { plainVisibility, volumeView } from "./volume-view.ts";
@@ -156,8 +155,7 @@ function newManaged(
   const { pool, type, projectId: project_id, userId: user_id } = given;
   const zone = asked.availability_zone ?? pool.zone;
   if (zone !== pool.zone) throw invalidVolume(`The backend is in the zone ${pool.zone}.`);
-  if (!poolFitsType(poolCapabilities(pool), type))
-    throw invalidVolume(`The backend has not what volumes of the type ${type.name} need.`);
+  if (!poolSuits(pool, type)) throw invalidVolume(`The backend has not what volumes of the type ${type.name} need.`);
   return {
     ...newVolumeRow({ id: ids.uuid(), project_id, user_id, type_id: type.id, zone, created_at: clock.now() }),
     status: "managing",

@@ -9,7 +9,9 @@ import { type DisconnectVolumeInput, disconnectVolumeOperation } from "./disconn
 import { type ExtendVolumeInput, extendVolumeOperation } from "./extend-volume.ts";
 import { type FailoverInput, failoverOperation } from "./failover.ts";
 import { type ManageVolumeInput, manageVolumeOperation } from "./manage-volume.ts";
+import { type MigrateVolumeInput, migrateVolumeOperation } from "./migrate-volume.ts";
 import { type RemoveLeftoverInput, removeLeftoverOperation } from "./remove-leftover.ts";
+import { type RetypeVolumeInput, retypeVolumeOperation } from "./retype-volume.ts";
 import { type TellFrozenInput, tellFrozenOperation } from "./tell-frozen.ts";
 import { type UnmanageVolumeInput, unmanageVolumeOperation } from "./unmanage-volume.ts";
 
@@ -26,6 +28,8 @@ export interface BlockStorageOperations {
   readonly deleteSnapshot: Operation<DeleteSnapshotInput>;
   readonly removeLeftover: Operation<RemoveLeftoverInput>;
   readonly manageVolume: Operation<ManageVolumeInput>;
+  readonly migrateVolume: Operation<MigrateVolumeInput>;
+  readonly retypeVolume: Operation<RetypeVolumeInput>;
   readonly unmanageVolume: Operation<UnmanageVolumeInput>;
 }
 
@@ -43,6 +47,8 @@ export function blockStorageOperations(deps: BlockStorageDependencies): BlockSto
     deleteSnapshot: deleteSnapshotOperation(deps),
     removeLeftover,
     manageVolume: manageVolumeOperation(deps),
+    migrateVolume: migrateVolumeOperation(deps, removeLeftover),
+    retypeVolume: retypeVolumeOperation(deps, removeLeftover),
     unmanageVolume: unmanageVolumeOperation(deps),
   };
 }

@@ -37,11 +37,20 @@ export interface Judging {
  * for it, and its own flags alone count; disabled, frozen, silent and failing-over backends have no pools.
  */
 export async function schedulablePools(q: Queries, deps: Judging): Promise<Pool[]> {
+  return poolsOf(await listVolumeServices(q, { binary: VOLUME_BINARY }), (service) => isSchedulable(service, deps));
+}
+
+/** The pool of a backend or cluster, whatever its state; undefined when there is no such thing. */
+export async function poolOfScope(q: Queries, scope: string): Promise<Pool | undefined> {
   const services = await listVolumeServices(q, { binary: VOLUME_BINARY });
+  return poolsOf(services, () => true).find((pool) => pool.scope === scope);
+}
+
+function poolsOf(services: readonly VolumeService[], counts: (service: VolumeService) => boolean): Pool[] {
   const seen = new Set<string>();
   return services.flatMap((service) => {
     const { backend, cluster, record } = service;
-    if (!backend || !isSchedulable(service, deps)) return [];
+    if (!backend || !counts(service)) return [];
     const scope = cluster?.name ?? record.host;
     if (seen.has(scope)) return [];
     seen.add(scope);

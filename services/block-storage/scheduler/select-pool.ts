@@ -31,10 +31,18 @@ function fits(pool: Pool, { sizeGiB, zone, type, exclude, only }: PoolRequest): 
     pool.zone === zone &&
     (only === null || pool.scope === only) &&
     !exclude.includes(pool.scope) &&
-    pool.facts.backendState === "up" &&
-    roomOf(pool) >= sizeGiB &&
-    poolFitsType(poolCapabilities(pool), type)
+    poolTakes(pool, { sizeGiB, type })
   );
+}
+
+/** Whether the pool works, has the room, and what the type asks for. */
+export function poolTakes(pool: Pool, { sizeGiB, type }: Pick<PoolRequest, "sizeGiB" | "type">): boolean {
+  return pool.facts.backendState === "up" && roomOf(pool) >= sizeGiB && poolSuits(pool, type);
+}
+
+/** Whether the pool has what the type asks for. */
+export function poolSuits(pool: Pool, type: VolumeTypeRow): boolean {
+  return poolFitsType(poolCapabilities(pool), type);
 }
 
 /** What may be promised now, GiB: the reserve stays free. Agents count for themselves what is promised since their report. */

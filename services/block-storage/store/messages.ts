@@ -14,6 +14,7 @@ const ACTIONS = {
   delete: ["010", "delete volume"],
   snapshotCreate: ["009", "create snapshot"],
   snapshotDelete: ["011", "delete snapshot"],
+  retype: ["017", "retype volume"],
   manage: ["014", "manage existing volume"],
 } as const;
 const DETAILS = {

@@ -90,14 +90,14 @@ export async function usageOf(q: Queries, projectId: string): Promise<Amounts> {
   return usage;
 }
 
-/** What running extensions of the project's volumes will add, by resource. */
+/** What running extensions and changes of type of the project's volumes will add, by resource. */
 async function growthOf(q: Queries, projectId: string): Promise<Amounts> {
   const rows = await q
     .tables<OperationTables>()
     .selectFrom("operations")
     .select("input")
     .where("project_id", "=", projectId)
-    .where("name", "=", "volume.extend")
+    .where("name", "in", ["volume.extend", "volume.retype"])
     .where("state", "not in", FINAL_STATES)
     .execute();
   const growth: Record<string, number> = {};
@@ -132,8 +132,9 @@ export async function checkVolumeSize(q: Queries, projectId: string, sizeGiB: nu
     throw overQuota("per_volume_gigabytes", `Requested ${sizeGiB} GiB; a volume may have ${limit}.`);
 }
 
-/** What one more volume or snapshot takes, or what an extension adds. */
-export function demandOf(kind: "volumes" | "snapshots" | "growth", typeName: string, gib: number): Amounts {
+/** What one more volume or snapshot takes, what an extension adds, or one more volume of the type that was there already. */
+export function demandOf(kind: "volumes" | "snapshots" | "growth" | "retype", typeName: string, gib: number): Amounts {
+  if (kind === "retype") return { [`volumes_${typeName}`]: 1, [`gigabytes_${typeName}`]: gib };
   const size = { gigabytes: gib, [`gigabytes_${typeName}`]: gib };
   return kind === "growth" ? size : { [kind]: 1, [`${kind}_${typeName}`]: 1, ...size };
 }

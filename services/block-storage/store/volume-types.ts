@@ -1,5 +1,6 @@
 import { type Kysely, sql } from "kysely";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
+import { FINAL_STATES, type OperationTables } from "../../../kernel/operations/tables.ts";
 import type { Queries, Tx } from "../../../kernel/store/store.ts";
 import { extraSpecsOf } from "./find-type.ts";
 import { type ListPage, pageOrder, type SortColumn } from "./listing.ts";
@@ -149,8 +150,20 @@ export async function mustBeUnused(t: Tx, id: string): Promise<void> {
     .where("deleted_at", "is", null)
     .limit(1)
     .executeTakeFirst();
-  if (used)
+  if (used || (await isWanted(t, id)))
     throw new CloudError("invalid", "block-storage.type_in_use", `Volume Type ${id} is in use by existing volumes.`);
+}
+
+/** A volume is about to become one of the type. */
+async function isWanted(t: Tx, id: string): Promise<boolean> {
+  const rows = await t
+    .tables<OperationTables>()
+    .selectFrom("operations")
+    .select("input")
+    .where("name", "=", "volume.retype")
+    .where("state", "not in", FINAL_STATES)
+    .execute();
+  return rows.some(({ input }) => (JSON.parse(input) as { typeId: string }).typeId === id);
 }
 
 export async function projectsOfType(q: Queries, typeId: string): Promise<string[]> {

@@ -2,6 +2,7 @@ import { sql } from "kysely";
 import type { Clock } from "../../../kernel/clock/clock.ts";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import type { Queries, Tx } from "../../../kernel/store/store.ts";
+import { isMigrating, MIGRATING } from "../domain/can-volume.ts";
 import type { VolumeStatus } from "../domain/volume-state.ts";
 import type { BlockStorageTables, VolumeRow } from "./tables.ts";
 
@@ -51,7 +52,7 @@ export interface VolumeChange {
 
 /**
  * The only writer of a volume's status: compares and sets. Throws `block-storage.volume_status` (invalid, as OpenStack
- * answers 400) when the volume is in none of the expected states, `block-storage.volume_not_found` when it is gone.
+ * answers 400) when the volume is in none of the expected states or is migrating, `block-storage.volume_not_found` when it is gone.
  */
 export async function transition(
   t: Tx,
@@ -65,14 +66,17 @@ export async function transition(
     .where("id", "=", id)
     .where("deleted_at", "is", null);
   if (from !== null) update = update.where("status", "in", from);
+  // Whoever reckons with a status does not reckon with data on its way.
+  if (from !== null && to.status !== undefined) {
+    update = update.where((eb) =>
+      eb.or([eb("migration_status", "is", null), eb("migration_status", "not in", MIGRATING)]),
+    );
+  }
   const row = await update.returningAll().executeTakeFirst();
   if (row) return row;
   const found = await getVolume(t, id);
-  throw new CloudError(
-    "invalid",
-    "block-storage.volume_status",
-    `Cannot '${action}' volume ${id} while its status is '${found.status}'.`,
-  );
+  const state = isMigrating(found) ? "it is migrating" : `its status is '${found.status}'`;
+  throw new CloudError("invalid", "block-storage.volume_status", `Cannot '${action}' volume ${id} while ${state}.`);
 }
 
 export async function insertVolume(t: Tx, row: VolumeRow): Promise<void> {

@@ -3,7 +3,7 @@ import type { BlockStorageVerb } from "../../../protocol/block-storage.ts";
 import type { Connection } from "../../../protocol/connection.ts";
 import { orAborted } from "../../../sim/sim-faults.ts";
 import type { VolumeMigration } from "../driver.ts";
-import { newSimVolume, receiverOf, type SimPool } from "./sim-pool.ts";
+import { GIB, newSimVolume, receiverOf, type SimPool } from "./sim-pool.ts";
 import type { SimStorageWorld } from "./sim-storage-world.ts";
 
 export type Act = <T>(verb: BlockStorageVerb, signal: AbortSignal, work: () => T | Promise<T>) => Promise<T>;
@@ -32,12 +32,15 @@ export function simMigration(world: SimStorageWorld, pool: SimPool, act: Act): V
         }
         if (!world.receiver(target)) throw copyFailed();
         if (volume.outgoing && isSame(volume.outgoing.target, target)) return { bytes: 0 };
-        await orAborted(copying(world, call.progress), call.signal);
+        const total = volume.sizeGiB * GIB;
+        const report = (percent: number) =>
+          call.progress(percent, { done: Math.floor((total * percent) / 100), total });
+        await orAborted(copying(world, report), call.signal);
         const receiver = world.receiver(target);
         if (!receiver) throw copyFailed();
         receiver.disk = volume.disk.copy();
         volume.outgoing = { target, disk: receiver.disk, finished: false, wasExported: volume.exported };
-        return { bytes: volume.sizeGiB * 1024 ** 3 };
+        return { bytes: total };
       }),
     finishCopy: (volumeId, { target }, call) =>
       act("volume.finishCopy", call.signal, () => {

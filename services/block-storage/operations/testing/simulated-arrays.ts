@@ -1,11 +1,10 @@
 import type { Manageable, VolumeSpec } from "../../../../agent/protocol/block-storage.ts";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import type { CallerFactory, CallOptions } from "../../../../kernel/operations/command-caller.ts";
+import { answerOfMove, type MovingVolume } from "./simulated-moves.ts";
 
-interface StoredVolume {
+interface StoredVolume extends MovingVolume {
   sizeGiB: number;
-  readonly replicated: boolean;
-  readonly source: string;
 }
 
 interface Inputs {
@@ -14,6 +13,8 @@ interface Inputs {
   readonly snapshotId: string;
   readonly sizeGiB: number;
   readonly reference: string;
+  readonly replicated: boolean;
+  readonly target: { readonly path: string; readonly export: string };
 }
 
 /** What one backend holds: its host's, or its cluster's. */
@@ -57,7 +58,8 @@ export class SimulatedArrays {
   contents(): string[] {
     return [...this.#arrays].flatMap(([scope, array]) => [
       ...[...array.volumes].map(
-        ([id, { sizeGiB }]) => `${scope} ${id} ${sizeGiB}${array.served.has(id) ? " served" : ""}`,
+        ([id, { sizeGiB, receiving, copy }]) =>
+          `${scope} ${id} ${sizeGiB}${receiving ? " receiving" : ""}${copy ? " copied" : ""}${array.served.has(id) ? " served" : ""}`,
       ),
       ...[...array.snapshots.keys()].map((id) => `${scope} snapshot ${id}`),
       ...[...array.stray].map(([reference, sizeGiB]) => `${scope} data ${reference} ${sizeGiB}`),
@@ -79,11 +81,11 @@ export class SimulatedArrays {
         array.served.delete(volumeId);
         return {};
       case "volume.ensureExported":
-        found(array, volumeId);
+        settled(array, volumeId);
         array.served.add(volumeId);
         return { volumeId, connection: { kind: "unix", path: `/run/${volumeId}`, export: volumeId } };
       case "volume.ensureNotExported":
-        found(array, volumeId);
+        settled(array, volumeId);
         array.served.delete(volumeId);
         return { volumeId, connection: null };
       case "volume.ensureSize": {
@@ -105,6 +107,13 @@ export class SimulatedArrays {
         return adopt(array, volumeId, input.reference);
       case "volume.release":
         return release(array, volumeId);
+      case "volume.receive":
+        if (!array.volumes.has(volumeId)) mustFit(array, sizeGiB);
+        return answerOfMove((other) => this.of(other), scope, verb, input);
+      case "volume.copyOut":
+      case "volume.finishCopy":
+      case "volume.abandonCopy":
+        return answerOfMove((other) => this.of(other), scope, verb, input);
       default:
         throw new CloudError("invalid", "agent.unknown_verb", `There is no verb ${verb}.`);
     }
@@ -146,6 +155,13 @@ function release(array: SimulatedArray, volumeId: string): unknown {
   if (volume) array.stray.set(`${volumeId}.raw`, volume.sizeGiB);
   array.volumes.delete(volumeId);
   return { reference: `${volumeId}.raw` };
+}
+
+/** A move's destination becomes a volume like others. */
+function settled(array: SimulatedArray, volumeId: string): void {
+  const volume = found(array, volumeId);
+  delete volume.receiving;
+  delete volume.copy;
 }
 
 function found(array: SimulatedArray, volumeId: string): StoredVolume {

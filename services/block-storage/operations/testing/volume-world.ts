@@ -13,6 +13,7 @@ import { parsePlace, withoutPool } from "../../domain/place.ts";
 import { defaultBlockStorageSettings } from "../../settings.ts";
 import { recordBackend } from "../../store/record-backend.ts";
 import type { BlockStorageTables, SnapshotRow, VolumeRow } from "../../store/tables.ts";
+import { insertType } from "../../store/volume-types.ts";
 import { SIM_FACTS, snapshotRow, volumeRow } from "../../testing/rows.ts";
 import type { VolumeTools } from "../volume-calls.ts";
 import { SimulatedArrays } from "./simulated-arrays.ts";
@@ -82,6 +83,16 @@ export class VolumeWorld implements FaultWorld {
       this.arrays.of(withoutPool(place)).volumes.set(row.id, data);
     }
     return row;
+  }
+
+  /** A type with these extra specs; returns its id. */
+  async type(specs: Readonly<Record<string, string>>): Promise<string> {
+    const { store, clock, ids } = this.tools;
+    const id = ids.uuid();
+    const row = { id, name: id, description: null, is_public: 1, qos_specs_id: null };
+    const times = { created_at: clock.now(), updated_at: null };
+    await store.tx((t) => insertType(t, { ...row, ...times, extra_specs: JSON.stringify(specs) }));
+    return id;
   }
 
   async snapshot(volume: VolumeRow, snapshot: Partial<SnapshotRow> = {}): Promise<SnapshotRow> {

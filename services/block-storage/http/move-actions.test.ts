@@ -1,0 +1,195 @@
+import assert from "node:assert/strict";
+import { after, before, it } from "node:test";
+import { liveOperations } from "../../../kernel/operations/control.ts";
+import type { OperationTables } from "../../../kernel/operations/tables.ts";
+import { onBothStores } from "../../../kernel/store/testing/stores.ts";
+import type { BlockStorageTables, VolumeRow } from "../store/tables.ts";
+import { type BlockStorageWorld, blockStorageWorld, type Person, PROJECT } from "../testing/block-storage-world.ts";
+import { snapshotRow } from "../testing/rows.ts";
+import { sample } from "../testing/samples.ts";
+
+onBothStores("migrating and retyping volumes", (open) => {
+  let world: BlockStorageWorld;
+  before(async () => {
+    world = await blockStorageWorld(open);
+    await world.givenBackend("host-1@shared");
+    await world.givenBackend("node1@lvm");
+    for (const host of ["host-3@c", "host-4@c"]) await world.givenBackend(host, { cluster: "pileus@c" });
+    for (const host of ["host-5@off", "host-6@down", "host-7@frozen"]) await world.givenBackend(host);
+    await world.givenService("host-5@off", { disabled: 1 });
+    await world.givenService("host-6@down", { last_seen: world.clock.now() - 3_600_000 });
+    await world.ask("admin", "PUT", "/os-services/freeze", { body: { host: "host-7@frozen" } });
+  });
+  after(() => world.close());
+
+  const act = (id: string, body: object, who: Person = "admin", version = "3.71") =>
+    world.ask(who, "POST", `/volumes/${id}/action`, { version, body });
+  const migrate = (id: string, body: object, version?: string) =>
+    act(id, { "os-migrate_volume": body }, "admin", version);
+  const given = async (row: Partial<VolumeRow> = {}) => (await world.givenVolume(row)).id;
+  const live = async (id: string) => (await liveOperations(world.store.read, id)).map(({ name }) => name);
+  const givenSnapshot = async (id: string) => {
+    const row = snapshotRow(await world.volume(id));
+    await world.store.tx((t) => t.tables<BlockStorageTables>().insertInto("volume_snapshots").values(row).execute());
+  };
+  const givenType = async (name: string) => {
+    const made = await world.ask("admin", "POST", "/types", { body: { volume_type: { name } } });
+    return made.body.volume_type.id as string;
+  };
+
+  it("a migration is accepted as published, to a host or a cluster, and shows", async () => {
+    const id = await given();
+    assert.equal((await act(id, sample("volume-os-migrate_volume-request") as object, "admin", "3.0")).status, 202);
+    assert.deepEqual(await live(id), ["volume.migrate"]);
+    const seen = (await world.ask("admin", "GET", `/volumes/${id}`)).body.volume;
+    assert.deepEqual(
+      [seen.status, seen.migration_status, seen["os-vol-mig-status-attr:migstat"]],
+      ["available", "starting", "starting"],
+    );
+    const hidden = (await world.ask("member", "GET", `/volumes/${id}`)).body.volume;
+    assert.ok(!("migration_status" in hidden) && !("os-vol-mig-status-attr:migstat" in hidden));
+    const locked = await given();
+    const body = { cluster: "pileus@c", lock_volume: "yes", force_host_copy: true };
+    assert.equal((await migrate(locked, body)).status, 202);
+    const { status, previous_status } = await world.volume(locked);
+    assert.deepEqual([status, previous_status], ["maintenance", "available"]);
+    for (const status of ["error", "success"] as const)
+      assert.equal((await migrate(await given({ migration_status: status }), { host: "host-4@c#c" })).status, 202);
+  });
+
+  it("a migration needs one destination that may take it", async () => {
+    for (const body of [
+      {},
+      { host: "" },
+      { host: "node1@lvm", cluster: "pileus@c" },
+      { host: "nowhere@x" },
+      { cluster: "nowhere@x" },
+      { host: "host-1@shared#shared" },
+      { host: "host-5@off" },
+      { host: "host-6@down" },
+      { host: "host-7@frozen" },
+      { host: "node1@lvm", lock_volume: "perhaps" },
+      { host: "node1@lvm", other: 1 },
+    ])
+      assert.equal((await migrate(await given(), body)).status, 400, JSON.stringify(body));
+    assert.equal((await migrate(await given(), { cluster: "pileus@c" }, "3.15")).status, 400);
+    const clustered = { host: "host-3@c#c", cluster_name: "pileus@c#c" };
+    assert.equal((await migrate(await given(clustered), { host: "host-4@c" })).status, 400);
+    assert.equal((await migrate(await given(clustered), { cluster: "pileus@c" })).status, 400);
+  });
+
+  it("a volume that may not move, does not", async () => {
+    for (const row of [
+      { status: "error" },
+      { status: "in-use", attach_status: "attached" },
+      { migration_status: "migrating" },
+      { replication_status: "enabled" },
+      { group_id: "g" },
+    ] as const) {
+      const id = await given(row);
+      assert.equal((await migrate(id, { host: "node1@lvm" })).status, 400, JSON.stringify(row));
+      assert.deepEqual(await live(id), []);
+    }
+    const kept = await given();
+    await givenSnapshot(kept);
+    assert.equal((await migrate(kept, { host: "node1@lvm" })).status, 400);
+    const body = { "os-migrate_volume": { host: "node1@lvm" } };
+    assert.equal((await act(await given(), body, "member")).status, 403);
+    assert.equal((await act("nowhere", body, "member")).status, 404);
+  });
+
+  it("while it moves nothing else happens to it, unless an administrator ends the move", async () => {
+    const id = await given();
+    await migrate(id, { host: "node1@lvm" });
+    for (const body of [
+      { "os-migrate_volume": { host: "node1@lvm" } },
+      { "os-extend": { new_size: 5 } },
+      { "os-retype": { new_type: await givenType("other") } },
+      { "os-force_delete": null },
+      { "os-unmanage": null },
+    ])
+      assert.equal((await act(id, body)).status, 400, JSON.stringify(body));
+    for (const [path, body] of [
+      ["/snapshots", { snapshot: { volume_id: id } }],
+      ["/volumes", { volume: { source_volid: id } }],
+    ] as const)
+      assert.equal((await world.ask("member", "POST", path, { body })).status, 400, path);
+    assert.equal((await world.ask("member", "DELETE", `/volumes/${id}`)).status, 400);
+    assert.equal((await act(id, { "os-reset_status": { migration_status: "none" } })).status, 202);
+    const cancelled = await world.store.read
+      .tables<OperationTables>()
+      .selectFrom("operations")
+      .select("cancelled")
+      .where("resource_id", "=", id)
+      .executeTakeFirstOrThrow();
+    assert.equal(cancelled.cancelled, 1);
+    const arriving = await given();
+    await migrate(arriving, { host: "node1@lvm" });
+    await world.store.tx((t) =>
+      t
+        .tables<OperationTables>()
+        .updateTable("operations")
+        .set({ cancellable: 0 })
+        .where("resource_id", "=", arriving)
+        .execute(),
+    );
+    assert.equal((await act(arriving, { "os-reset_status": { status: "available" } })).status, 400);
+  });
+
+  it("a completion has nothing to complete", async () => {
+    const [id, other] = [await given(), await given()];
+    const complete = (volume: string, body: object, who?: Person) =>
+      act(volume, { "os-migrate_volume_completion": body }, who);
+    const done = await complete(id, { new_volume: other, error: false });
+    assert.deepEqual([done.status, done.body], [200, { save_volume_id: other }]);
+    const published = sample("volume-os-migrate_volume_completion-request") as object;
+    assert.equal((await act(id, published)).status, 404);
+    assert.equal((await complete("none", { new_volume: other })).status, 404);
+    assert.equal((await complete(id, {})).status, 400);
+    assert.equal((await complete(id, { new_volume: other }, "member")).status, 403);
+    await migrate(id, { host: "node1@lvm" });
+    assert.equal((await complete(id, { new_volume: other })).status, 400);
+    const extended = sample("volume-os-extend_volume_completion-request") as object;
+    assert.equal((await act(other, extended)).status, 400);
+    assert.equal((await act(other, extended, "member")).status, 403);
+  });
+
+  it("a change of type is accepted as published, and counts", async () => {
+    const typeId = await givenType("dedup-tier-replicaton");
+    const id = await given();
+    assert.equal((await act(id, sample("volume-os-retype-request") as object, "member")).status, 202);
+    assert.equal((await world.volume(id)).status, "retyping");
+    const [operation] = await liveOperations(world.store.read, id);
+    assert.deepEqual(JSON.parse(operation?.input ?? ""), {
+      volumeId: id,
+      typeId,
+      mayMove: false,
+      growth: { "volumes_dedup-tier-replicaton": 1, "gigabytes_dedup-tier-replicaton": 1 },
+    });
+    assert.equal((await world.ask("admin", "DELETE", `/types/${typeId}`)).status, 400);
+    const quota_set = { "volumes_dedup-tier-replicaton": 1 };
+    await world.ask("admin", "PUT", `/os-quota-sets/${PROJECT}`, { body: { quota_set } });
+    const second = { "os-retype": { new_type: typeId, migration_policy: "on-demand" } };
+    assert.equal((await act(await given(), second, "member")).status, 413);
+  });
+
+  it("refuses a change of type that makes no sense", async () => {
+    const retype = async (row: Partial<VolumeRow>, body: object, who: Person = "member") =>
+      (await act(await given(row), { "os-retype": body }, who)).status;
+    const type = await givenType("fine");
+    for (const body of [
+      {},
+      { new_type: "" },
+      { new_type: type, migration_policy: "sometimes" },
+      { new_type: "__DEFAULT__" },
+      { new_type: type, x: 1 },
+    ])
+      assert.equal(await retype({}, body), 400, JSON.stringify(body));
+    for (const row of [{ status: "error" }, { migration_status: "starting" }, { group_id: "g" }] as const)
+      assert.equal(await retype(row, { new_type: type }), 400, JSON.stringify(row));
+    assert.equal(await retype({}, { new_type: "no such type" }), 404);
+    assert.equal(await retype({}, { new_type: type }, "reader"), 403);
+    assert.equal(await retype({}, { new_type: type }, "stranger"), 404);
+    assert.equal(await retype({}, { new_type: "fine", migration_policy: "never" }), 202);
+  });
+});

@@ -1,0 +1,43 @@
+import assert from "node:assert/strict";
+import { faultMatrix } from "../../../kernel/operations/testing/fault-matrix.ts";
+import { migrateVolumeOperation } from "./migrate-volume.ts";
+import { removeLeftoverOperation } from "./remove-leftover.ts";
+import { backendWorldMigrations } from "./testing/backend-world.ts";
+import { BoundVolumeTools, VolumeWorld } from "./testing/volume-world.ts";
+
+const bound = new BoundVolumeTools();
+const removeLeftover = removeLeftoverOperation(bound);
+const definition = migrateVolumeOperation(bound, removeLeftover);
+
+for (const [name, cluster, status, stores] of [
+  ["to a host", null, "available", ["sqlite"]],
+  ["to a cluster, locked", "pileus@r", "maintenance", ["sqlite", "postgres"]],
+] as const) {
+  let id = "";
+  faultMatrix(definition, {
+    name,
+    stores,
+    migrations: backendWorldMigrations,
+    world: (tools) => new VolumeWorld(bound, tools, [removeLeftover]),
+    async given(world) {
+      await world.backend("a@r");
+      await world.backend("b@r", cluster);
+      const moving = { status, previous_status: "available", migration_status: "starting" } as const;
+      id = (await world.volume({ host: "a@r#r", size_gib: 3, ...moving })).id;
+      const destination = cluster === null ? { host: "b@r#r" } : { cluster };
+      return { input: { volumeId: id, destination }, resourceId: id };
+    },
+    async afterSuccess(world) {
+      const { status: now, host, cluster_name, migration_status } = await world.row(id);
+      const place = cluster === null ? null : `${cluster}#r`;
+      assert.deepEqual([now, host, cluster_name, migration_status], ["available", "b@r#r", place, "success"]);
+      await world.expectLeft(`${cluster ?? "b@r"} ${id} 3`);
+      assert.equal(world.arrays.of(cluster ?? "b@r").volumes.get(id)?.source, "empty");
+    },
+    async afterUnwind(world) {
+      const { status: now, host, migration_status } = await world.row(id);
+      assert.deepEqual([now, host, migration_status], ["available", "a@r#r", "error"]);
+      await world.expectLeft(`a@r ${id} 3`);
+    },
+  });
+}

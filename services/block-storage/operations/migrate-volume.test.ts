@@ -1,0 +1,123 @@
+import assert from "node:assert/strict";
+import { it } from "node:test";
+import { ManualClock } from "../../../kernel/clock/manual-clock.ts";
+import { CloudError } from "../../../kernel/errors/cloud-error.ts";
+import { systemIds } from "../../../kernel/ids/ids.ts";
+import { OperationControl } from "../../../kernel/operations/control.ts";
+import type { Operation } from "../../../kernel/operations/definition.ts";
+import { onBothStores } from "../../../kernel/store/testing/stores.ts";
+import type { VolumeRow } from "../store/tables.ts";
+import { migrateVolumeOperation } from "./migrate-volume.ts";
+import { removeLeftoverOperation } from "./remove-leftover.ts";
+import { retypeVolumeOperation } from "./retype-volume.ts";
+import { backendWorldMigrations } from "./testing/backend-world.ts";
+import { BoundVolumeTools, VolumeWorld } from "./testing/volume-world.ts";
+
+const STARTING = { host: "a@r#r", size_gib: 3, migration_status: "starting", previous_status: "available" } as const;
+const RETYPING = { host: "a@r#r", size_gib: 3, status: "retyping", previous_status: "available" } as const;
+
+onBothStores("a volume that is to move", (open) => {
+  const bound = new BoundVolumeTools();
+  const removeLeftover = removeLeftoverOperation(bound);
+  const migrate = migrateVolumeOperation(bound, removeLeftover);
+  const retype = retypeVolumeOperation(bound, removeLeftover);
+
+  async function worldOf(): Promise<VolumeWorld> {
+    const { store } = await open(backendWorldMigrations);
+    const clock = new ManualClock();
+    const control = new OperationControl(clock, systemIds);
+    const world = new VolumeWorld(bound, { store, clock, ids: systemIds, control }, [removeLeftover]);
+    await world.backend("a@r");
+    return world;
+  }
+  async function run<Input>(
+    world: VolumeWorld,
+    definition: Operation<Input>,
+    volume: Partial<VolumeRow>,
+    inputOf: (volumeId: string) => Input,
+  ): Promise<VolumeRow> {
+    const { store, control } = world.tools;
+    const { id } = await world.volume(volume);
+    await store.tx((t) => control.start(t, definition, { input: inputOf(id), resourceId: id }));
+    await world.drain([migrate, retype]);
+    return await world.row(id);
+  }
+  const toB = (volumeId: string) => ({ volumeId, destination: { host: "b@r#r" } });
+  const expectStayed = async (world: VolumeWorld, row: VolumeRow) => {
+    assert.deepEqual([row.status, row.host, row.migration_status], ["available", "a@r#r", "error"]);
+    await world.expectLeft(`a@r ${row.id} 3`);
+  };
+
+  it("stays when the destination has no room, not what its type needs, or is not there", async () => {
+    const full = await worldOf();
+    await full.backend("b@r", null, 2);
+    await expectStayed(full, await run(full, migrate, STARTING, toB));
+    const unfit = await worldOf();
+    await unfit.backend("b@r");
+    const type_id = await unfit.type({ volume_backend_name: "other" });
+    await expectStayed(unfit, await run(unfit, migrate, { ...STARTING, type_id }, toB));
+    const nowhere = await worldOf();
+    await expectStayed(nowhere, await run(nowhere, migrate, STARTING, toB));
+    assert.deepEqual(
+      [full, unfit, nowhere].flatMap((world) => world.arrays.told),
+      [],
+    );
+  });
+
+  it("stays when the room is gone when it comes, or the copies differ at the end", async () => {
+    const late = await worldOf();
+    await late.backend("b@r");
+    late.arrays.of("b@r").capacity = 1;
+    await expectStayed(late, await run(late, migrate, STARTING, toB));
+    const differing = await worldOf();
+    await differing.backend("b@r");
+    differing.arrays.of("a@r").before = (verb) => {
+      const [received] = differing.arrays.of("b@r").volumes.values();
+      if (verb === "volume.finishCopy" && received) received.source = "torn";
+    };
+    await expectStayed(differing, await run(differing, migrate, STARTING, toB));
+  });
+
+  it("is where it was to go although its source cannot be cleaned yet, and does not go back before it is", async () => {
+    const world = await worldOf();
+    await world.backend("b@r");
+    const source = world.arrays.of("a@r");
+    source.before = (verb) => {
+      if (verb === "volume.ensureAbsent") throw new CloudError("conflict", "storage.volume_in_use", "Not now.");
+    };
+    const row = await run(world, migrate, { ...STARTING, status: "maintenance" }, toB);
+    assert.deepEqual([row.status, row.host, row.migration_status], ["available", "b@r#r", "success"]);
+    const { store, control, clock } = world.tools;
+    const back = { volumeId: row.id, destination: { host: "a@r" } };
+    await store.tx((t) => control.start(t, migrate, { input: back, resourceId: row.id }));
+    await world.drain([migrate]);
+    assert.deepEqual((await world.row(row.id)).host, "b@r#r");
+    source.before = () => {};
+    clock.advance(60_000);
+    await world.expectLeft(`b@r ${row.id} 3`);
+  });
+
+  it("is retyped where it is when it can be, and moves only if it may", async () => {
+    const world = await worldOf();
+    await world.backend("b@fast");
+    const fast = await world.type({ volume_backend_name: "fast" });
+    const retyped = (typeId: string, mayMove: boolean, volume: Partial<VolumeRow> = {}) =>
+      run(world, retype, { ...RETYPING, ...volume }, (volumeId) => ({ volumeId, typeId, mayMove, growth: {} }));
+    const kept = await retyped(fast, false);
+    assert.deepEqual([kept.status, kept.host, kept.migration_status], ["available", "a@r#r", null]);
+    assert.notEqual(kept.type_id, fast);
+    const moved = await retyped(fast, true);
+    assert.deepEqual([moved.status, moved.host, moved.type_id], ["available", "b@fast#fast", fast]);
+    const inPlace = await retyped(await world.type({ volume_backend_name: "r" }), true);
+    assert.equal(inPlace.host, "a@r#r");
+    const mirrored = await world.type({ replication_enabled: "<is> True" });
+    assert.equal((await retyped(mirrored, true)).host, "a@r#r");
+    const replicated = await retyped(fast, true, { replication_status: "enabled" });
+    assert.deepEqual([replicated.host, replicated.status], ["a@r#r", "available"]);
+    assert.deepEqual(await world.messages(), [
+      "retype volume: An unknown error occurred.",
+      "retype volume: Could not find any available weighted backend.",
+      "retype volume: An unknown error occurred.",
+    ]);
+  });
+});

@@ -1,0 +1,142 @@
+import { blockStorageVerbs } from "../../../agent/protocol/block-storage.ts";
+import type { Connection } from "../../../agent/protocol/connection.ts";
+import { CloudError } from "../../../kernel/errors/cloud-error.ts";
+import { liveOperations } from "../../../kernel/operations/control.ts";
+import type { EffectContext, Operation, OperationInfo } from "../../../kernel/operations/definition.ts";
+import type { Queries, Tx } from "../../../kernel/store/store.ts";
+import type { Pool } from "../scheduler/pools.ts";
+import type { VolumeRow } from "../store/tables.ts";
+import { findVolume, lockVolume, transition, type VolumeChange } from "../store/volumes.ts";
+import { REMOVE_LEFTOVER, type RemoveLeftoverInput } from "./remove-leftover.ts";
+import { requiredTarget, scopeOf, targetOfPool, type VolumeTarget, type VolumeTools } from "./volume-calls.ts";
+
+/**
+ * What migrating and retyping have in common: a volume's data goes to another backend, under the same id. Until both copies are
+ * equal the one at the source counts and a failure takes the other away; from then on the one at the destination counts,
+ * and the source's is removed. At no time do both count.
+ */
+
+/** Both ends of a move. */
+export type Move = {
+  readonly from: { readonly scope: string; readonly target: VolumeTarget };
+  readonly to: {
+    readonly scope: string;
+    readonly target: VolumeTarget;
+    readonly host: string;
+    readonly cluster: string | null;
+    readonly zone: string;
+    readonly serviceId: string;
+  };
+  /** Mirrored to the destination's replication target. */
+  readonly replicated: boolean;
+};
+
+export function moveTo(volume: VolumeRow, pool: Pool, replicated: boolean): Move {
+  const { scope, host, cluster, zone, serviceId } = pool;
+  const from = { scope: scopeOf(volume) ?? "", target: requiredTarget(volume) };
+  return { from, to: { scope, target: targetOfPool(pool), host, cluster, zone, serviceId }, replicated };
+}
+
+/** Backends that may still hold something of the volume, which is being taken away: it cannot go there yet. */
+export async function leftoverScopes(q: Queries, volumeId: string): Promise<string[]> {
+  const live = (await liveOperations(q, volumeId)).filter(({ name }) => name === REMOVE_LEFTOVER);
+  return live.map(({ input }) => (JSON.parse(input) as RemoveLeftoverInput).scope);
+}
+
+/** Holds the room at the destination; what is there is taken away by `cleanUpAt`. */
+export async function receive(a: EffectContext, volume: VolumeRow, move: Move): Promise<{ target: Connection }> {
+  const { backend, to } = move.to.target;
+  const wanted = { backend, volumeId: volume.id, sizeGiB: volume.size_gib, replicated: move.replicated };
+  return await a.call(blockStorageVerbs, "volume.receive", wanted, { to });
+}
+
+/** Ends when both are equal; every write goes to both from then on. */
+export async function copyOut(
+  a: EffectContext,
+  deps: VolumeTools,
+  { volumeId, move, target }: { volumeId: string; move: Move; target: Connection },
+): Promise<{ bytes: number }> {
+  const { backend, to } = move.from.target;
+  return await a.call(
+    blockStorageVerbs,
+    "volume.copyOut",
+    { backend, volumeId, target },
+    {
+      to,
+      timeoutMs: deps.settings.migrationTimeoutMs,
+      onProgress: (percent, { done, total }) =>
+        a.progress(percent, typeof done === "number" && typeof total === "number" ? { done, total } : {}),
+    },
+  );
+}
+
+/** The source serves again, as if nothing had been. */
+export async function abandonCopy(a: EffectContext, volumeId: string, move: Move): Promise<void> {
+  const { backend, to } = move.from.target;
+  await a.call(blockStorageVerbs, "volume.abandonCopy", { backend, volumeId }, { to });
+}
+
+/** The copies are compared byte by byte; nobody is served at the source any more. */
+export async function finishCopy(
+  a: EffectContext,
+  deps: VolumeTools,
+  { volumeId, move, target }: { volumeId: string; move: Move; target: Connection },
+): Promise<void> {
+  const { backend, to } = move.from.target;
+  const { migrationTimeoutMs: timeoutMs } = deps.settings;
+  const wanted = { backend, volumeId, target, compare: true };
+  await a.call(blockStorageVerbs, "volume.finishCopy", wanted, { to, timeoutMs });
+}
+
+/** The destination's copy becomes a volume like others. */
+export async function settleAtDestination(a: EffectContext, volumeId: string, move: Move): Promise<void> {
+  const { backend, to } = move.to.target;
+  await a.call(blockStorageVerbs, "volume.ensureNotExported", { backend, volumeId }, { to });
+}
+
+/** From here on the volume is where it was to go. */
+export function atDestination({ to, replicated }: Move): NonNullable<VolumeChange["set"]> {
+  return {
+    host: to.host,
+    cluster_name: to.cluster,
+    zone: to.zone,
+    service_uuid: to.serviceId,
+    replication_status: replicated ? "enabled" : "disabled",
+  };
+}
+
+/** Lets what is left at one end of a move be taken away, as soon as its backend is there. */
+export async function cleanUpAt(
+  t: Tx,
+  { kernel }: Pick<VolumeTools, "kernel">,
+  removeLeftover: Operation<RemoveLeftoverInput>,
+  about: { volumeId: string; end: Move["from"]; operation: OperationInfo },
+): Promise<void> {
+  const { volumeId, end, operation } = about;
+  const { scope, target } = end;
+  await kernel.operations.start(t, removeLeftover, {
+    input: { volumeId, scope, target },
+    resourceId: volumeId,
+    projectId: operation.projectId,
+    requestId: operation.requestId,
+  });
+}
+
+/** The volume is what it was before the request but for what `set` says; undefined when it is gone, or somebody took it over. */
+export async function endMove(
+  t: Tx,
+  { kernel }: Pick<VolumeTools, "kernel">,
+  volumeId: string,
+  set: NonNullable<VolumeChange["set"]>,
+): Promise<VolumeRow | undefined> {
+  await lockVolume(t, volumeId);
+  const volume = await findVolume(t, volumeId);
+  if (!volume) return undefined;
+  const held = volume.status === "maintenance" || volume.status === "retyping";
+  const to = { set, ...(held ? { status: volume.previous_status ?? ("available" as const) } : {}) };
+  return await transition(t, { clock: kernel.clock, id: volumeId, from: null, to, action: "migrate" });
+}
+
+export function noBackend(): CloudError {
+  return new CloudError("noCapacity", "block-storage.no_backend", "No valid backend was found.");
+}
