@@ -112,7 +112,11 @@ async function readText(response: IncomingMessage): Promise<string> {
 }
 
 function unreachableServer(cause: unknown): CloudError {
-  return new CloudError("unavailable", "agent.server_unreachable", "The server cannot be reached.", { cause });
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+  const why = /CERT|SIGNATURE|SSL|TLS/.test(code)
+    ? "The server's certificate is not trusted: name the authority behind it with --ca-file."
+    : "The server cannot be reached.";
+  return new CloudError("unavailable", "agent.server_unreachable", why, { cause });
 }
 
 function refusal(status: number, path: string): CloudError {

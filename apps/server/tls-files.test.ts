@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { parse } from "yaml";
 import { runCommand } from "../../agent/process/run-command.ts";
+import { httpLink } from "../../agent/runtime/http-link.ts";
 import { credentialPaths } from "./credential-files.ts";
 import { runProgram } from "./testing/running-program.ts";
 import { ownAuthority } from "./tls-files.ts";
@@ -29,6 +30,18 @@ describe("TLS", () => {
     const chain = await Promise.all(["leaf.pem", "own.pem"].map((name) => readFile(join(dir, name), "utf8")));
     await writeFile(join(dir, "chain.pem"), chain.join(""));
     assert.equal(await ownAuthority(join(dir, "chain.pem")), join(dir, "chain.pem"));
+  });
+
+  it("an agent that does not know it is told how to name it", async () => {
+    const state = await mkdtemp(join(dir, "state-"));
+    const tls = { key: join(dir, "own.key"), cert: join(dir, "own.pem") };
+    const program = await runProgram({ settings: { stateDir: state, tls } });
+    try {
+      const join = httpLink({ url: program.server.address }).join({ host: "h", token: "t" }, new AbortController().signal);
+      await assert.rejects(join, /--ca-file/);
+    } finally {
+      await program.close();
+    }
   });
 
   it("clouds.yaml and openrc name it", async () => {

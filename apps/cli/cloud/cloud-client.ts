@@ -18,6 +18,8 @@ interface Exchange {
 export class CloudClient {
   /** `http://127.0.0.1:5000` */
   readonly baseUrl: string;
+  /** PEM file of the authority behind the cloud's certificate. */
+  readonly caFile: string | null;
   readonly #access: CloudAccess;
   #token: Promise<string> | undefined;
 
@@ -29,6 +31,7 @@ export class CloudClient {
       throw new CloudError("invalid", "cli.not_pileus", problem);
     }
     this.baseUrl = base;
+    this.caFile = access.caFile;
     this.#access = access;
   }
 

@@ -1,4 +1,6 @@
 import { chmod, writeFile } from "node:fs/promises";
+import { basename } from "node:path";
+import type { CloudClient } from "../cloud/cloud-client.ts";
 import { CLOUD_NOTES, cloudFlags, connectCloud, jsonFlag } from "../cloud/cloud-flags.ts";
 import type { Command } from "../command.ts";
 import { shortTime } from "../output/operation-text.ts";
@@ -42,8 +44,7 @@ export const hostsTokenCommand: Command = {
     const cloud = connectCloud(args);
     const { token } = (await cloud.post("/v1/hosts/tokens", host === undefined ? {} : { host })) as { token: string };
     const file = args.text("out");
-    const joining = (path: string) =>
-      `On the host:\n  pileus agent --host ${host ?? "NAME"} --server ${cloud.baseUrl} --join-token-file ${path}\n`;
+    const joining = (path: string) => joiningText(host ?? "NAME", cloud, path);
     if (file === null) {
       process.stdout.write(`${token}\n`);
       // Beside the token, so that a script gets that alone.
@@ -57,3 +58,11 @@ export const hostsTokenCommand: Command = {
     return 0;
   },
 };
+
+/** What to type on a host that is to join. */
+export function joiningText(host: string, cloud: Pick<CloudClient, "baseUrl" | "caFile">, tokenFile: string): string {
+  const { baseUrl, caFile } = cloud;
+  const where = caFile === null ? "On the host:" : `On the host, with a copy of ${caFile}:`;
+  const authority = caFile === null ? "" : ` --ca-file ${basename(caFile)}`;
+  return `${where}\n  pileus agent --host ${host} --server ${baseUrl}${authority} --join-token-file ${tokenFile}\n`;
+}
