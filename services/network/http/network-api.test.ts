@@ -362,6 +362,7 @@ onBothStores("network API", (open) => {
     assert.equal(answers.filter((answer) => answer.status === 201).length, 3);
     for (const answer of answers) if (answer.status !== 201) refused(answer, 409, "OverQuota");
     const details = (await ask(READER, "GET", "/v2.0/quotas/p1/details")).body.quota;
+    assert.deepEqual((await ask(READER, "GET", "/v2.0/quotas/p1/details.json")).body.quota, details);
     assert.deepEqual(details.network, { limit: 3, used: 3, reserved: 0 });
     assert.equal((await ask(ADMIN, "GET", "/v2.0/quotas")).body.quotas[0].project_id, "p1");
     assert.equal((await ask(ADMIN, "DELETE", "/v2.0/quotas/p1")).status, 204);

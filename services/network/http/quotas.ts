@@ -28,6 +28,22 @@ export function quotaRoutes(store: Store, context: NetworkContext): Route[] {
     request.authorize(rule, { project_id, tenant_id: project_id });
     return project_id;
   };
+  const details = (name: string, path: string) =>
+    route({
+      name,
+      method: "GET",
+      path,
+      policy: "get_quota",
+      async handler(request) {
+        const project = projectOf(request, "get_quota");
+        const limits = await quotasOf(store.read, project, context.quotas);
+        const entries = QUOTA_RESOURCES.map(async (resource) => {
+          const used = await countUsed(store.read, project, resource);
+          return [resource, { limit: limits[resource], used, reserved: 0 }] as const;
+        });
+        return { body: { quota: Object.fromEntries(await Promise.all(entries)) } };
+      },
+    });
   return [
     route({
       name: "quotas.list",
@@ -65,21 +81,9 @@ export function quotaRoutes(store: Store, context: NetworkContext): Route[] {
         return { body: { quota: context.quotas } };
       },
     }),
-    route({
-      name: "quotas.details",
-      method: "GET",
-      path: "/quotas/:project/details",
-      policy: "get_quota",
-      async handler(request) {
-        const project = projectOf(request, "get_quota");
-        const limits = await quotasOf(store.read, project, context.quotas);
-        const details = QUOTA_RESOURCES.map(async (resource) => {
-          const used = await countUsed(store.read, project, resource);
-          return [resource, { limit: limits[resource], used, reserved: 0 }] as const;
-        });
-        return { body: { quota: Object.fromEntries(await Promise.all(details)) } };
-      },
-    }),
+    details("quotas.details", "/quotas/:project/details"),
+    // As gophercloud, and Terraform with it, ask.
+    details("quotas.details-json", "/quotas/:project/details.json"),
     route({
       name: "quotas.update",
       method: "PUT",
