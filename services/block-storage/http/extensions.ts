@@ -9,6 +9,7 @@ const EXTENSIONS: Readonly<Record<string, string>> = {
   "os-availability-zone": "AvailabilityZones",
   "os-extended-services": "ExtendedServices",
   "os-hosts": "Hosts",
+  "os-quota-class-sets": "QuotaClasses",
   "os-quota-sets": "Quotas",
   "os-services": "Services",
   "os-types-extra-specs": "TypesExtraSpecs",

@@ -48,11 +48,26 @@ describe("quotas and limits of volumes", () => {
     assert.deepEqual([status, body.quota_set.volumes, body.quota_set.gigabytes___DEFAULT__], [200, 3, 20]);
     for (const bad of [{ volumes: -2 }, { volumes: "x" }, { cats: 1 }, { volumes: true }, { volumes: 2 ** 31 }])
       assert.equal((await put(bad)).status, 400, JSON.stringify(bad));
-    assert.equal((await put({ gigabytes: 9, skip_validation: false })).status, 400);
-    assert.equal((await put({ gigabytes: 9 })).status, 200);
+    assert.match((await put({ gigabytes: 9 })).body.badRequest.message, /below what is in use: 10/);
+    assert.equal((await put({ gigabytes: -1, per_volume_gigabytes: 1 })).status, 200);
+    assert.equal((await put({ gigabytes: 9, skip_validation: true })).status, 200);
     assert.equal((await world.ask("member", "PUT", PATH, { body: { quota_set: { volumes: 1 } } })).status, 403);
     assert.equal((await world.ask("admin", "DELETE", PATH)).status, 200);
     assert.equal((await world.ask("admin", "GET", PATH)).body.quota_set.volumes, 10);
+  });
+
+  it("the default class is what projects have for which nothing was set", async () => {
+    const classes = (method: string, body?: unknown) =>
+      world.ask("admin", method, "/os-quota-class-sets/default", body === undefined ? {} : { body });
+    const shown = (await classes("GET")).body.quota_class_set;
+    assert.deepEqual([shown.id, shown.volumes, shown.volumes___DEFAULT__], ["default", 10, -1]);
+    const set = await classes("PUT", { quota_class_set: { class_name: "default", volumes: 14 } });
+    assert.deepEqual([set.status, set.body.quota_class_set.volumes, set.body.quota_class_set.id], [200, 14, undefined]);
+    assert.equal((await world.ask("reader", "GET", PATH)).body.quota_set.volumes, 14);
+    assert.equal((await world.ask("reader", "GET", `${PATH}/defaults`)).body.quota_set.volumes, 14);
+    assert.equal((await classes("PUT", { quota_class_set: { cats: 1 } })).status, 400);
+    assert.equal((await world.ask("manager", "GET", "/os-quota-class-sets/default")).status, 403);
+    await classes("PUT", { quota_class_set: { volumes: 10 } });
   });
 
   it("shows limits of the own project, to administrators of any", async () => {

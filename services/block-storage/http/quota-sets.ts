@@ -13,7 +13,7 @@ const PATH = "/os-quota-sets/:id";
 const UpdateBody = Type.Object({ quota_set: Type.Record(Type.String({ maxLength: 300 }), Type.Unknown()) });
 
 /** What clients send along that is no limit. */
-const NO_LIMITS = ["tenant_id", "skip_validation", "force"];
+const NO_LIMITS = ["tenant_id", "class_name", "skip_validation", "force"];
 const MOST = 0x7fff_ffff;
 
 /** `/os-quota-sets/{project}` */
@@ -63,7 +63,7 @@ export function quotaSetRoutes(deps: FaceDependencies): Route[] {
         const { quota_set: set } = request.body;
         const known = await quotasOf(q, id);
         const limits = limitsOf(set, known);
-        if (looseBoolean(String(set.skip_validation ?? "true")) === false) mustHoldUsage(limits, await usageOf(q, id));
+        if (looseBoolean(String(set.skip_validation ?? "false")) !== true) mustHoldUsage(limits, await usageOf(q, id));
         await store.tx((t) => setQuotas(t, id, limits));
         return { body: { quota_set: await quotasOf(q, id) } };
       },
@@ -90,7 +90,8 @@ function askedUsage(text: string | undefined): boolean {
   return value;
 }
 
-function limitsOf(set: Readonly<Record<string, unknown>>, known: Amounts): Amounts {
+/** The limits in a body. Throws 400 for keys that are not in `known`, and for values that are no limits. */
+export function limitsOf(set: Readonly<Record<string, unknown>>, known: Amounts): Amounts {
   const limits: Record<string, number> = {};
   for (const [name, value] of Object.entries(set)) {
     if (NO_LIMITS.includes(name) || value === null) continue;

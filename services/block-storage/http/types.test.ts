@@ -39,6 +39,16 @@ describe("volume types", () => {
     return answer.body.volume_types.map((type: { name: string }) => type.name);
   };
 
+  it("have no encryption, and say so", async () => {
+    const { id } = await create("plain");
+    const shown = await ask("admin", "GET", `/types/${id}/encryption`);
+    assert.deepEqual([shown.status, shown.body], [200, {}]);
+    assert.equal((await ask("admin", "GET", `/types/${id}/encryption/cipher`)).status, 404);
+    assert.equal((await ask("admin", "GET", "/types/nowhere/encryption")).status, 404);
+    assert.equal((await ask("manager", "GET", `/types/${id}/encryption`)).status, 403);
+    await ask("admin", "DELETE", `/types/${id}`);
+  });
+
   it("are made, shown, changed and deleted, as published", async () => {
     const made = await ask("admin", "POST", "/types", sample("volume_type/volume-type-create-request"));
     const { qos_specs_id, ...shown } = made.body.volume_type;

@@ -5,11 +5,13 @@ import { limitRoutes } from "./limits.ts";
 import { manageableListRoutes } from "./manageable-list.ts";
 import { messageRoutes } from "./messages.ts";
 import { snapshotMetadataRoutes, volumeMetadataRoutes } from "./metadata-routes.ts";
+import { quotaClassSetRoutes } from "./quota-class-sets.ts";
 import { quotaSetRoutes } from "./quota-sets.ts";
 import { snapshotActionRoutes } from "./snapshot-actions.ts";
 import { snapshotRoutes } from "./snapshots.ts";
 import { snapshotCreateRoute } from "./snapshots-create.ts";
 import { typeAccessRoutes } from "./type-access.ts";
+import { typeEncryptionRoutes } from "./type-encryption.ts";
 import { typeExtraSpecRoutes } from "./type-extra-specs.ts";
 import { typeRoutes } from "./types.ts";
 import { volumeActionRoutes } from "./volume-actions.ts";
@@ -24,7 +26,9 @@ export function volumeRoutes(deps: FaceDependencies): Route[] {
     ...typeRoutes(deps),
     ...typeExtraSpecRoutes(deps),
     ...typeAccessRoutes(deps),
+    ...typeEncryptionRoutes(deps),
     ...quotaSetRoutes(deps),
+    ...quotaClassSetRoutes(deps),
     ...limitRoutes(deps),
     ...volumeReads(deps),
     volumeCreateRoute(deps),
