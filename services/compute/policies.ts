@@ -40,6 +40,8 @@ const RULES: readonly (readonly [rule: string, names: readonly string[]])[] = [
       "os-services:list",
       "os-services:update",
       "os-services:delete",
+      "os-hosts:list",
+      "os-hosts:show",
       "os-hypervisors:list",
       "os-hypervisors:list-detail",
       "os-hypervisors:show",

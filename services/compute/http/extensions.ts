@@ -28,6 +28,7 @@ const EXTENSIONS: Readonly<Record<string, string>> = {
   "os-flavor-manage": "FlavorManage",
   "os-flavor-rxtx": "FlavorRxtx",
   "os-flavor-swap": "FlavorSwap",
+  "os-hosts": "Hosts",
   "os-hypervisors": "Hypervisors",
   "os-instance-actions": "InstanceActions",
   "os-keypairs": "Keypairs",

@@ -6,6 +6,7 @@ import { extensionRoutes } from "./extensions.ts";
 import { flavorAccessRoutes } from "./flavor-access.ts";
 import { flavorExtraSpecRoutes } from "./flavor-extra-specs.ts";
 import { flavorRoutes } from "./flavors.ts";
+import { hostRoutes } from "./hosts.ts";
 import { hypervisorRoutes } from "./hypervisors.ts";
 import { keypairRoutes } from "./keypairs.ts";
 import { limitRoutes } from "./limits.ts";
@@ -29,6 +30,7 @@ export function resourceRoutes(deps: FaceDependencies): Route[] {
     ...simpleTenantUsageRoutes(deps),
     ...serviceRoutes(deps),
     ...hypervisorRoutes(deps),
+    ...hostRoutes(deps),
     ...availabilityZoneRoutes(deps),
     ...aggregateRoutes(deps),
     ...extensionRoutes(),

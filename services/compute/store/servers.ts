@@ -44,7 +44,7 @@ export async function lockServer(t: Tx, id: string): Promise<ServerRow | undefin
   return await lockById.first(t, { id });
 }
 
-export function flavorOf(row: ServerRow): FlavorSnapshot {
+export function flavorOf(row: Pick<ServerRow, "flavor">): FlavorSnapshot {
   return JSON.parse(row.flavor) as FlavorSnapshot;
 }
 
