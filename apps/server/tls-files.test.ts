@@ -37,8 +37,11 @@ describe("TLS", () => {
     const tls = { key: join(dir, "own.key"), cert: join(dir, "own.pem") };
     const program = await runProgram({ settings: { stateDir: state, tls } });
     try {
-      const join = httpLink({ url: program.server.address }).join({ host: "h", token: "t" }, new AbortController().signal);
-      await assert.rejects(join, /--ca-file/);
+      const joining = httpLink({ url: program.server.address }).join(
+        { host: "h", token: "t" },
+        new AbortController().signal,
+      );
+      await assert.rejects(joining, /--ca-file/);
     } finally {
       await program.close();
     }
