@@ -341,11 +341,8 @@ onBothStores("network API", (open) => {
     assert.equal((await ask(MEMBER, "DELETE", `/v2.0/security-group-rules/${rule.id}`)).status, 204);
     assert.equal((await ask(MEMBER, "DELETE", `/v2.0/security-groups/${group.id}`)).status, 204);
     const [byDefault] = (await ask(MEMBER, "GET", "/v2.0/security-groups")).body.security_groups;
-    refused(
-      await ask(MEMBER, "DELETE", `/v2.0/security-groups/${byDefault.id}`),
-      409,
-      "SecurityGroupCannotRemoveDefault",
-    );
+    const kept = await ask(MEMBER, "DELETE", `/v2.0/security-groups/${byDefault.id}`);
+    refused(kept, 409, "SecurityGroupCannotRemoveDefault");
     await dispose();
   });
 
@@ -361,9 +358,9 @@ onBothStores("network API", (open) => {
     );
     assert.equal(answers.filter((answer) => answer.status === 201).length, 3);
     for (const answer of answers) if (answer.status !== 201) refused(answer, 409, "OverQuota");
-    const details = (await ask(READER, "GET", "/v2.0/quotas/p1/details")).body.quota;
-    assert.deepEqual((await ask(READER, "GET", "/v2.0/quotas/p1/details.json")).body.quota, details);
-    assert.deepEqual(details.network, { limit: 3, used: 3, reserved: 0 });
+    const details = async (path: string) => (await ask(READER, "GET", `/v2.0/quotas/p1/${path}`)).body.quota.network;
+    for (const path of ["details", "details.json"])
+      assert.deepEqual(await details(path), { limit: 3, used: 3, reserved: 0 });
     assert.equal((await ask(ADMIN, "GET", "/v2.0/quotas")).body.quotas[0].project_id, "p1");
     assert.equal((await ask(ADMIN, "DELETE", "/v2.0/quotas/p1")).status, 204);
     assert.equal((await ask(READER, "GET", "/v2.0/quotas/p1")).body.quota.network, 100);
