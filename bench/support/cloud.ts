@@ -1,6 +1,8 @@
 import { type RunningProgram, runProgram } from "../../apps/server/testing/running-program.ts";
 import { ADMIN_PASSWORD } from "../../apps/server/testing/test-settings.ts";
 import type { LogLevel } from "../../kernel/log/logger.ts";
+import type { BlockStorageTables } from "../../services/block-storage/store/tables.ts";
+import { volumeRow } from "../../services/block-storage/testing/rows.ts";
 import type { ComputeTables } from "../../services/compute/store/tables.ts";
 import { migrationRow, serverRow } from "../../services/compute/testing/rows.ts";
 
@@ -9,6 +11,8 @@ export interface BenchCloud {
   readonly headers: Readonly<Record<string, string>>;
   /** Ids of rows of servers that no host knows. */
   addServers(count: number, hosts: number): Promise<string[]>;
+  /** Rows of volumes that no host knows. */
+  addVolumes(count: number): Promise<void>;
 }
 
 /** A whole program in this process, and an administrator's token for it. */
@@ -18,8 +22,9 @@ export async function benchCloud(options: { hosts: number; logLevel?: LogLevel }
   const token = await logIn(server.address, server.cloud.adminProjectId);
   return {
     program,
-    headers: { "X-Auth-Token": token, "OpenStack-API-Version": "compute 2.96" },
+    headers: { "X-Auth-Token": token, "OpenStack-API-Version": "compute 2.96, volume 3.71" },
     addServers: (count, hosts) => addServers(program, count, hosts),
+    addVolumes: (count) => addVolumes(program, count),
   };
 }
 
@@ -38,8 +43,18 @@ export async function logIn(address: string, projectId: string): Promise<string>
 /** SQLite takes so many parameters in one statement. */
 const ROWS_AT_ONCE = 500;
 
+const id = (number: number) => `${number.toString(16).padStart(8, "0")}-0000-4000-8000-000000000000`;
+
+async function addVolumes({ server }: RunningProgram, count: number): Promise<void> {
+  const now = Date.now();
+  const base = (number: number) => ({ id: id(number), project_id: server.cloud.adminProjectId, now: now - number });
+  const rows = Array.from({ length: count }, (_, number) => volumeRow(base(number)));
+  await server.store.tx(
+    async (t) => void (await t.tables<BlockStorageTables>().insertInto("volumes").values(rows).execute()),
+  );
+}
+
 async function addServers({ server }: RunningProgram, count: number, hosts: number): Promise<string[]> {
-  const id = (number: number) => `${number.toString(16).padStart(8, "0")}-0000-4000-8000-000000000000`;
   const numbers = Array.from({ length: count }, (_, i) => i + 1_000_000);
   const now = Date.now();
   for (let from = 0; from < count; from += ROWS_AT_ONCE) {

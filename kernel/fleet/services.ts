@@ -1,5 +1,6 @@
 import type { Kysely } from "kysely";
 import type { Clock } from "../clock/clock.ts";
+import { Moment } from "../clock/moment.ts";
 import { CloudError } from "../errors/cloud-error.ts";
 import type { IdSource } from "../ids/ids.ts";
 import { nextNumber } from "../store/counters.ts";
@@ -55,13 +56,19 @@ export async function findServiceOn(q: Queries, host: string, binary: string): P
   return (await listServices(q, { host, binary }))[0];
 }
 
+type Liveness = Pick<ServiceRow, "forced_down" | "last_seen" | "created_at">;
+
 /** Up: not forced down, and heard within `service_down_time`. Disabling does not matter here. */
-export function isUp(
-  row: Pick<ServiceRow, "forced_down" | "last_seen" | "created_at">,
-  nowMs: number,
-  settings: FleetSettings,
-): boolean {
-  return row.forced_down === 0 && Math.abs(nowMs - (row.last_seen ?? row.created_at)) <= settings.serviceDownTimeMs;
+export function isUp(row: Liveness, nowMs: number, settings: FleetSettings): boolean {
+  return isUpAt(row, new Moment(nowMs), settings);
+}
+
+/** As `isUp`, for an answer that is kept while the moment holds. */
+export function isUpAt(row: Liveness, moment: Moment, { serviceDownTimeMs }: FleetSettings): boolean {
+  const heard = row.last_seen ?? row.created_at;
+  return (
+    row.forced_down === 0 && !moment.isPast(heard + serviceDownTimeMs) && moment.isPast(heard - serviceDownTimeMs - 1)
+  );
 }
 
 export type ServicePatch = Partial<Pick<ServiceRow, "disabled" | "disabled_reason" | "forced_down">>;

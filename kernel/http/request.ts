@@ -33,6 +33,8 @@ export interface AgentAuthenticator {
 
 /** What the kernel needs of a policy; `enforce` throws `CloudError("forbidden", …)`. */
 export interface PolicyCheck {
+  /** Grows whenever rules change. */
+  readonly revision: number;
   enforce(rule: string, credentials: Credentials, target: PolicyTarget): void;
   check(rule: string, credentials: Credentials, target: PolicyTarget): boolean;
 }
@@ -88,6 +90,8 @@ export interface ApiRequest<Body = unknown, Query = unknown> {
   authorize(rule: string, target?: PolicyTarget): void;
   /** As `authorize`, but answers instead of throwing. */
   check(rule: string, target?: PolicyTarget): boolean;
+  /** Of the rules that `authorize` and `check` go by. */
+  readonly policyRevision: number;
   readonly log: Logger;
   /** Aborted when the client goes away before the answer. */
   readonly signal: AbortSignal;

@@ -117,6 +117,10 @@ export class ServerRequest implements ApiRequest {
     return this.#settings.policy.check(rule, this.#declared(rule), target);
   }
 
+  get policyRevision(): number {
+    return this.#settings.policy.revision;
+  }
+
   get log(): Logger {
     return this.#settings.log.with({ requestId: this.requestId });
   }

@@ -72,6 +72,7 @@ export const roleTokens: Authenticator = {
 
 /** Rules are role names here. */
 export const examplePolicy: PolicyCheck = {
+  revision: 0,
   check: (rule, credentials) => credentials.roles.includes(rule === "context_is_admin" ? "admin" : rule),
   enforce(rule, credentials, target) {
     if (!this.check(rule, credentials, target)) {

@@ -39,6 +39,7 @@ export class Policy {
   readonly #file: PolicyFile | undefined;
   readonly #log: Logger;
   #rules: RuleSet;
+  #revision = 0;
 
   /** Throws CloudError "policy.syntax", "policy.cycle", "policy.duplicate" (defaults) or "policy.file" (overrides). */
   constructor(options: { defaults: readonly RuleDefault[]; log: Logger; file?: PolicyFile }) {
@@ -47,6 +48,11 @@ export class Policy {
     this.#log = options.log;
     this.#rules = this.#build([]);
     if (this.#file) this.#rules = this.#load(this.#file);
+  }
+
+  /** Grows with every file that was read: rules may be others since. */
+  get revision(): number {
+    return this.#revision;
   }
 
   /** True when the rule allows it. */
@@ -83,6 +89,7 @@ export class Policy {
     if (!this.#file) return true;
     try {
       this.#rules = this.#load(this.#file);
+      this.#revision += 1;
     } catch (error) {
       const reason = error instanceof CloudError ? error.message : "the policy file could not be read";
       this.#log.error(errorFields(error), `${reason}; the rules in force stay as they were`);

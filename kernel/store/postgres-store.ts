@@ -4,7 +4,7 @@ import { type Clock, systemClock } from "../clock/clock.ts";
 import { errorFields, type Logger } from "../log/logger.ts";
 import { ChannelHub } from "./channel-hub.ts";
 import { PostgresNotices } from "./postgres-notices.ts";
-import type { Queries, Store, Tx, Unlisten } from "./store.ts";
+import type { Queries, Reading, Store, Tx, Unlisten } from "./store.ts";
 
 export interface PostgresOptions {
   /** `postgres://user@host:port/database`; may name a unix socket folder with `?host=`. */
@@ -56,6 +56,10 @@ export class PostgresStore implements Store {
       throw error;
     }
     return store;
+  }
+
+  reading(): Reading {
+    return { ...this.read, isCurrent: () => false };
   }
 
   async tx<T>(fn: (t: Tx) => Promise<T>): Promise<T> {

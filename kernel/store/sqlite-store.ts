@@ -1,9 +1,10 @@
 import { chmodSync, closeSync, existsSync, openSync } from "node:fs";
-import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
-import { Kysely, SqliteDialect, type SqliteStatement } from "kysely";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { Kysely, SqliteDialect } from "kysely";
 import { CloudError } from "../errors/cloud-error.ts";
 import { ChannelHub } from "./channel-hub.ts";
-import type { Queries, Store, Tx, Unlisten } from "./store.ts";
+import { StatementCache, type TrackedStatement } from "./sqlite-statements.ts";
+import type { Queries, Reading, Store, Tx, Unlisten } from "./store.ts";
 
 export interface SqliteOptions {
   /** Database file; its folder must exist. */
@@ -20,8 +21,6 @@ interface Job {
 
 /** More than this in one commit would make the first of them wait too long. */
 const MAX_GROUP = 256;
-/** Kept per connection. Texts with lists of any length would otherwise pile up. */
-const MAX_STATEMENTS = 1000;
 
 /**
  * The embedded store. Group commit: transactions that arrive together run one after the other inside one SQLite
@@ -34,8 +33,13 @@ export class SqliteStore implements Store {
   readonly #writer: DatabaseSync;
   readonly #control: TransactionControl;
   readonly #reader: DatabaseSync;
+  readonly #readerStatements: StatementCache;
   readonly #hub = new ChannelHub();
   readonly #writing: Queries;
+  /** By table: how many commits of this process, which are all there are, have written to it. */
+  readonly #writes = new Map<string, number>();
+  /** Tables that the open group has written to, or may have. */
+  readonly #touched = new Set<string>();
   readonly #queue: Job[] = [];
   #draining: Promise<void> | undefined;
   #closed = false;
@@ -50,8 +54,11 @@ export class SqliteStore implements Store {
     this.#control = transactionControl(this.#writer);
     this.#reader = new DatabaseSync(options.file, { readOnly: true });
     this.#reader.exec("PRAGMA busy_timeout = 5000");
-    this.#writing = queriesOver(this.#writer);
-    this.read = queriesOver(this.#reader);
+    this.#writing = queriesOver(new StatementCache(this.#writer), ({ writes }) => {
+      for (const table of writes) this.#touched.add(table);
+    });
+    this.#readerStatements = new StatementCache(this.#reader);
+    this.read = queriesOver(this.#readerStatements, () => {});
   }
 
   tx<T>(fn: (t: Tx) => Promise<T>): Promise<T> {
@@ -61,6 +68,14 @@ export class SqliteStore implements Store {
       // One turn of the event loop lets every request that has already arrived join the same commit.
       this.#draining ??= new Promise<void>((done) => setImmediate(() => void this.#drain().finally(done)));
     });
+  }
+
+  reading(): Reading {
+    const seen = new Map<string, number>();
+    const queries = queriesOver(this.#readerStatements, ({ reads }) => {
+      for (const table of reads) if (!seen.has(table)) seen.set(table, this.#writesTo(table));
+    });
+    return { ...queries, isCurrent: () => seen.entries().every(([table, count]) => this.#writesTo(table) === count) };
   }
 
   listen(channel: string, listener: (payload: string) => void): Unlisten {
@@ -104,9 +119,20 @@ export class SqliteStore implements Store {
       if (this.#writer.isTransaction) this.#writer.exec("ROLLBACK");
       for (const job of group) job.reject(error);
       return;
+    } finally {
+      this.#countWrites();
     }
     for (const settle of settled) settle();
     for (const [channel, payload] of notices) this.#hub.publish(channel, payload);
+  }
+
+  #writesTo(table: string): number {
+    return this.#writes.get(table) ?? 0;
+  }
+
+  #countWrites(): void {
+    for (const table of this.#touched) this.#writes.set(table, this.#writesTo(table) + 1);
+    this.#touched.clear();
   }
 
   #transaction(notified: Map<string, [string, string]>): Tx {
@@ -141,47 +167,25 @@ function closedError(): CloudError {
   return new CloudError("unavailable", "store.closed", "The service is shutting down.");
 }
 
-function queriesOver(database: DatabaseSync): Queries {
-  const statements = new StatementCache(database);
-  const dialect = new SqliteDialect({ database: { close: () => {}, prepare: (sql) => statements.get(sql) } });
-  const kysely = new Kysely<unknown>({ dialect });
+/** `use` hears of every statement before it runs. */
+function queriesOver(statements: StatementCache, use: (statement: TrackedStatement) => void): Queries {
+  const used = (sql: string): TrackedStatement => {
+    const statement = statements.get(sql);
+    use(statement);
+    return statement;
+  };
+  let kysely: Kysely<unknown> | undefined;
   return {
     dialect: "sqlite",
-    tables: <Tables>() => kysely as unknown as Kysely<Tables>,
+    tables: <Tables>() => {
+      kysely ??= new Kysely({ dialect: new SqliteDialect({ database: { close: () => {}, prepare: used } }) });
+      return kysely as Kysely<Tables>;
+    },
     run: async ({ sql }, parameters) => {
-      const statement = statements.get(sql);
+      const statement = used(sql);
       if (statement.reader) return statement.all(parameters);
       statement.run(parameters);
       return [];
     },
-  };
-}
-
-/** Statements, parsed once per text. */
-class StatementCache {
-  readonly #database: DatabaseSync;
-  readonly #statements = new Map<string, SqliteStatement>();
-
-  constructor(database: DatabaseSync) {
-    this.#database = database;
-  }
-
-  get(sql: string): SqliteStatement {
-    let statement = this.#statements.get(sql);
-    if (!statement) {
-      if (this.#statements.size >= MAX_STATEMENTS) this.#statements.clear();
-      statement = asKyselyStatement(this.#database.prepare(sql));
-      this.#statements.set(sql, statement);
-    }
-    return statement;
-  }
-}
-
-function asKyselyStatement(statement: StatementSync): SqliteStatement {
-  return {
-    reader: statement.columns().length > 0,
-    all: (parameters) => statement.all(...(parameters as SQLInputValue[])),
-    run: (parameters) => statement.run(...(parameters as SQLInputValue[])),
-    iterate: (parameters) => statement.iterate(...(parameters as SQLInputValue[])) as IterableIterator<unknown>,
   };
 }

@@ -14,6 +14,12 @@ export interface Queries {
   run(statement: Statement, parameters: readonly unknown[]): Promise<unknown[]>;
 }
 
+/** Committed data, read for an answer that is kept. */
+export interface Reading extends Queries {
+  /** True while all that was read through it would be read the same again. Always false where others may write, too. */
+  isCurrent(): boolean;
+}
+
 /**
  * An open transaction. Only queries may be awaited inside: on SQLite other transactions wait for this one.
  * What was written is durable when `Store.tx` resolves.
@@ -42,6 +48,8 @@ export interface Store {
   readonly exclusive: boolean;
   /** Committed data only; cannot write. */
   readonly read: Queries;
+  /** As `read`, and tells whether what was read still holds. */
+  reading(): Reading;
   tx<T>(fn: (t: Tx) => Promise<T>): Promise<T>;
   listen(channel: string, listener: (payload: string) => void): Unlisten;
   close(): Promise<void>;

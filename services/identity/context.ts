@@ -1,3 +1,4 @@
+import { RememberedAnswers } from "../../kernel/http/remembered-answers.ts";
 import type { KernelServices } from "../../kernel/service/manifest.ts";
 import type { Tx } from "../../kernel/store/store.ts";
 import { conflict, isDuplicate } from "./errors.ts";
@@ -13,6 +14,7 @@ export class IdentityContext {
   readonly keys: SigningKeys;
   readonly revocations: Revocations;
   readonly tokens: TokenService;
+  readonly answers: RememberedAnswers;
   readonly #tokenLifeMs: number;
   readonly #passwordLifeMs: number | null;
 
@@ -24,6 +26,7 @@ export class IdentityContext {
     this.keys = new SigningKeys(kernel);
     this.revocations = new Revocations(kernel, tokenLifeMs + ALLOW_EXPIRED_MS);
     this.tokens = new TokenService(kernel, this.keys, this.revocations);
+    this.answers = new RememberedAnswers(kernel);
     this.#tokenLifeMs = tokenLifeMs;
     this.#passwordLifeMs = passwordLifeMs;
   }

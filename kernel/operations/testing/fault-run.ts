@@ -3,7 +3,7 @@ import { ManualClock } from "../../clock/manual-clock.ts";
 import { type IdSource, systemIds } from "../../ids/ids.ts";
 import { silentLogger } from "../../log/logger.ts";
 import type { Migration } from "../../store/migrate.ts";
-import type { Queries, Store, Tx, Unlisten } from "../../store/store.ts";
+import type { Queries, Reading, Store, Tx, Unlisten } from "../../store/store.ts";
 import type { CallerFactory } from "../command-caller.ts";
 import { OperationControl, type StartOptions } from "../control.ts";
 import type { AnyOperation, Json, Operation } from "../definition.ts";
@@ -275,6 +275,10 @@ class MortalStore implements Store {
   die(): void {
     this.#alive = false;
     for (const unlisten of this.#listening) unlisten();
+  }
+
+  reading(): Reading {
+    return this.#inner.reading();
   }
 
   tx<T>(fn: (t: Tx) => Promise<T>): Promise<T> {

@@ -1,4 +1,5 @@
 import { Type } from "typebox";
+import { Moment } from "../../../kernel/clock/moment.ts";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import { type Route, route } from "../../../kernel/http/route.ts";
 import { placeMatches } from "../domain/place.ts";
@@ -11,7 +12,7 @@ const RULE = "volume_extension:hosts";
 
 /** `/os-hosts`. Its PUT was never implemented in OpenStack, and is not here. */
 export function hostRoutes(deps: FaceDependencies): Route[] {
-  const { store } = deps.kernel;
+  const { store, clock } = deps.kernel;
   return [
     route({
       name: "hosts.list",
@@ -25,11 +26,12 @@ export function hostRoutes(deps: FaceDependencies): Route[] {
         const services = (await listVolumeServices(store.read)).filter(
           ({ record }) => record.disabled === 0 && (zone === undefined || zoneOf(record, deps) === zone),
         );
+        const moment = new Moment(clock.now());
         const hosts = services.map(({ record }) => ({
           host_name: record.host,
           service: record.binary_name,
           zone: zoneOf(record, deps),
-          "service-status": stateOf(record, deps) === "up" ? "available" : "unavailable",
+          "service-status": stateOf(record, moment, deps) === "up" ? "available" : "unavailable",
           "service-state": "enabled",
           "last-update": updatedAt(record),
         }));

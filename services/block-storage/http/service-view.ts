@@ -1,5 +1,6 @@
 import { isoMicros } from "../../../kernel/clock/clock.ts";
-import { isUp } from "../../../kernel/fleet/services.ts";
+import type { Moment } from "../../../kernel/clock/moment.ts";
+import { isUpAt } from "../../../kernel/fleet/services.ts";
 import type { ServiceRow } from "../../../kernel/fleet/tables.ts";
 import { versionSteps } from "../../../kernel/http/version-steps.ts";
 import type { BlockStorageDependencies } from "../dependencies.ts";
@@ -7,10 +8,10 @@ import { factsOf } from "../domain/backend-facts.ts";
 import { isSchedulable } from "../scheduler/pools.ts";
 import { VOLUME_BINARY, type VolumeService } from "../store/services.ts";
 
-type Judging = Pick<BlockStorageDependencies, "kernel" | "fleet" | "settings">;
+type Judging = Pick<BlockStorageDependencies, "fleet" | "settings">;
 
-export function stateOf(row: ServiceRow, deps: Judging): "up" | "down" {
-  return isUp(row, deps.kernel.clock.now(), deps.fleet) ? "up" : "down";
+export function stateOf(row: ServiceRow, moment: Moment, { fleet }: Pick<Judging, "fleet">): "up" | "down" {
+  return isUpAt(row, moment, fleet) ? "up" : "down";
 }
 
 /** The last heartbeat or change by an operator. */
@@ -25,14 +26,14 @@ export function zoneOf(row: ServiceRow, { settings }: Pick<Judging, "settings">)
 }
 
 /** The newest shape. */
-export function serviceView(service: VolumeService, deps: Judging): Record<string, unknown> {
+export function serviceView(service: VolumeService, moment: Moment, deps: Judging): Record<string, unknown> {
   const { record, backend } = service;
   const view: Record<string, unknown> = {
     binary: record.binary_name,
     host: record.host,
     zone: zoneOf(record, deps),
     status: record.disabled === 1 ? "disabled" : "enabled",
-    state: stateOf(record, deps),
+    state: stateOf(record, moment, deps),
     updated_at: updatedAt(record),
     disabled_reason: record.disabled_reason,
     cluster: record.cluster,
@@ -43,7 +44,7 @@ export function serviceView(service: VolumeService, deps: Judging): Record<strin
     replication_status: backend?.replication_status ?? "not-capable",
     active_backend_id: backend?.active_backend_id ?? null,
     frozen: backend?.frozen === 1,
-    backend_state: backend && isSchedulable(service, deps) ? factsOf(backend).backendState : null,
+    backend_state: backend && isSchedulable(service, moment, deps.fleet) ? factsOf(backend).backendState : null,
   };
 }
 

@@ -1,4 +1,5 @@
 import { Type } from "typebox";
+import { RememberedAnswers } from "../../../kernel/http/remembered-answers.ts";
 import { type Route, route } from "../../../kernel/http/route.ts";
 import { listVolumeServices } from "../store/services.ts";
 import type { FaceDependencies } from "./dependencies.ts";
@@ -8,7 +9,7 @@ const text = Type.Optional(Type.String());
 
 /** `/os-services` */
 export function serviceRoutes(deps: FaceDependencies): Route[] {
-  const { store } = deps.kernel;
+  const answers = new RememberedAnswers(deps.kernel);
   return [
     route({
       name: "services.list",
@@ -18,9 +19,11 @@ export function serviceRoutes(deps: FaceDependencies): Route[] {
       query: Type.Object({ host: text, binary: text }),
       async handler(request) {
         request.authorize("volume_extension:services:index");
-        const services = await listVolumeServices(store.read, request.query);
-        const views = services.map((service) => serviceView(service, deps));
-        return { body: { services: views.map((view) => serviceVersions.down(request.version, view)) } };
+        return await answers.of(request, async (q, moment) => {
+          const services = await listVolumeServices(q, request.query);
+          const views = services.map((service) => serviceView(service, moment, deps));
+          return { services: views.map((view) => serviceVersions.down(request.version, view)) };
+        });
       },
     }),
   ];

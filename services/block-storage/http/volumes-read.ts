@@ -1,5 +1,6 @@
 import { Type } from "typebox";
 import { pageBody } from "../../../kernel/http/pagination.ts";
+import { RememberedAnswers } from "../../../kernel/http/remembered-answers.ts";
 import { type Route, route } from "../../../kernel/http/route.ts";
 import {
   attachmentsByVolume,
@@ -28,6 +29,7 @@ const GET_ALL = "volume:get_all";
 /** List, detailed list, summary and show. */
 export function volumeReads(deps: FaceDependencies): Route[] {
   const q = deps.kernel.store.read;
+  const answers = new RememberedAnswers(deps.kernel);
   const list = (kind: "list" | "detail") =>
     route({
       name: `volumes.${kind}`,
@@ -38,19 +40,21 @@ export function volumeReads(deps: FaceDependencies): Route[] {
       strictQueryFrom: "3.31",
       async handler(request) {
         request.authorize(GET_ALL, { project_id: request.context.projectId });
-        const { marker, ...page } = askedPage(request, VOLUME_SORT_COLUMNS, deps.settings.maxLimit);
-        const filter = volumeFilter(request);
-        const after = marker === undefined ? undefined : await knownVolume(q, request, marker);
-        const volumes = await listVolumes(q, filter, { ...page, marker: after });
-        const views =
-          kind === "list"
-            ? volumes.map((volume) => volumeSummary(volume, request.urls))
-            : viewsOf(request, volumes, await attachmentsByVolume(q, volumes));
-        const markerOf = (view: Record<string, unknown>) => String(view.id);
-        const body = pageBody(request, "volumes", views, { limit: page.limit, markerOf });
-        const counted =
-          request.version.atLeast("3.45") && flag("with_count", request.query.with_count ?? "false") === 1;
-        return { body: counted ? { ...body, count: (await countVolumes(q, filter)).count } : body };
+        return await answers.of(request, async (reading) => {
+          const { marker, ...page } = askedPage(request, VOLUME_SORT_COLUMNS, deps.settings.maxLimit);
+          const filter = volumeFilter(request);
+          const after = marker === undefined ? undefined : await knownVolume(reading, request, marker);
+          const volumes = await listVolumes(reading, filter, { ...page, marker: after });
+          const views =
+            kind === "list"
+              ? volumes.map((volume) => volumeSummary(volume, request.urls))
+              : viewsOf(request, volumes, await attachmentsByVolume(reading, volumes));
+          const markerOf = (view: Record<string, unknown>) => String(view.id);
+          const body = pageBody(request, "volumes", views, { limit: page.limit, markerOf });
+          const counted =
+            request.version.atLeast("3.45") && flag("with_count", request.query.with_count ?? "false") === 1;
+          return counted ? { ...body, count: (await countVolumes(reading, filter)).count } : body;
+        });
       },
     });
   return [

@@ -1,6 +1,7 @@
 import type { BackendFacts } from "../../../agent/protocol/block-storage.ts";
 import type { Clock } from "../../../kernel/clock/clock.ts";
-import { isUp } from "../../../kernel/fleet/services.ts";
+import { Moment } from "../../../kernel/clock/moment.ts";
+import { isUpAt } from "../../../kernel/fleet/services.ts";
 import type { FleetSettings } from "../../../kernel/fleet/settings.ts";
 import type { Queries, Tx } from "../../../kernel/store/store.ts";
 import { factsOf, poolOf } from "../domain/backend-facts.ts";
@@ -37,7 +38,9 @@ export interface Judging {
  * for it, and its own flags alone count; disabled, frozen, silent and failing-over backends have no pools.
  */
 export async function schedulablePools(q: Queries, deps: Judging): Promise<Pool[]> {
-  return poolsOf(await listVolumeServices(q, { binary: VOLUME_BINARY }), (service) => isSchedulable(service, deps));
+  const moment = new Moment(deps.kernel.clock.now());
+  const services = await listVolumeServices(q, { binary: VOLUME_BINARY });
+  return poolsOf(services, (service) => isSchedulable(service, moment, deps.fleet));
 }
 
 /** The pool of a backend or cluster, whatever its state; undefined when there is no such thing. */
@@ -72,9 +75,13 @@ function poolsOf(services: readonly VolumeService[], counts: (service: VolumeSer
 }
 
 /** Whether new volumes may come to the backend of this service now. */
-export function isSchedulable({ record, backend, cluster }: VolumeService, deps: Judging): boolean {
+export function isSchedulable(
+  { record, backend, cluster }: VolumeService,
+  moment: Moment,
+  fleet: FleetSettings,
+): boolean {
   const counts = cluster ?? backend;
-  if (!backend || !counts || !isUp(record, deps.kernel.clock.now(), deps.fleet)) return false;
+  if (!backend || !counts || !isUpAt(record, moment, fleet)) return false;
   const disabled = (cluster ?? record).disabled === 1;
   return !disabled && counts.frozen === 0 && counts.replication_status !== "failing-over";
 }

@@ -31,7 +31,7 @@ before(async () => {
     loggers: new Loggers({ destination: { write: () => undefined } }),
     clock: systemClock,
     ids: systemIds,
-    policy: { enforce: () => {}, check: () => true },
+    policy: { revision: 0, enforce: () => {}, check: () => true },
     authenticator: {
       authenticate: async () => {
         throw new CloudError("unauthenticated", "http.unauthenticated", "no");

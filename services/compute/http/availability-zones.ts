@@ -1,9 +1,10 @@
-import { listServices } from "../../../kernel/fleet/services.ts";
+import { Moment } from "../../../kernel/clock/moment.ts";
+import { isUpAt, listServices } from "../../../kernel/fleet/services.ts";
 import type { ServiceRow } from "../../../kernel/fleet/tables.ts";
 import { type Route, route } from "../../../kernel/http/route.ts";
 import { zonesOfHosts } from "../store/host-removal.ts";
 import type { FaceDependencies } from "./dependencies.ts";
-import { isListed, stateOf, updatedAt, zoneOf } from "./service-view.ts";
+import { isListed, updatedAt, zoneOf } from "./service-view.ts";
 
 const RULE = "os_compute_api:os-availability-zone";
 
@@ -15,7 +16,7 @@ interface Zone {
 
 /** `/os-availability-zone` */
 export function availabilityZoneRoutes(deps: FaceDependencies): Route[] {
-  const { store } = deps.kernel;
+  const { store, clock } = deps.kernel;
   return [
     route({
       name: "availability-zones.list",
@@ -36,11 +37,10 @@ export function availabilityZoneRoutes(deps: FaceDependencies): Route[] {
       async handler(request) {
         request.authorize(`${RULE}:detail`);
         const zones = await readZones();
+        const moment = new Moment(clock.now());
+        const isAlive = (row: ServiceRow) => isUpAt(row, moment, deps.fleet);
         const views = zones.map((zone) =>
-          zoneView(
-            zone,
-            zone.services.length === 0 ? null : hostsOf(zone.services, (row) => stateOf(row, deps) === "up"),
-          ),
+          zoneView(zone, zone.services.length === 0 ? null : hostsOf(zone.services, isAlive)),
         );
         return { body: { availabilityZoneInfo: views } };
       },

@@ -1,5 +1,6 @@
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import { pageBody, pageOf } from "../../../kernel/http/pagination.ts";
+import { RememberedAnswers } from "../../../kernel/http/remembered-answers.ts";
 import type { ApiRequest } from "../../../kernel/http/request.ts";
 import { type Route, route } from "../../../kernel/http/route.ts";
 import { isTrue, looseBoolean } from "../../../kernel/http/schemas.ts";
@@ -26,6 +27,7 @@ const MANAGE = "os_compute_api:os-flavor-manage";
 /** Lists, show, create, update and delete of flavors. */
 export function flavorRoutes(deps: FaceDependencies): Route[] {
   const { store } = deps.kernel;
+  const answers = new RememberedAnswers(deps.kernel);
   const list = (kind: "list" | "detail") =>
     route({
       name: `flavors.${kind}`,
@@ -37,13 +39,15 @@ export function flavorRoutes(deps: FaceDependencies): Route[] {
       async handler(request) {
         request.authorize("os_compute_api:flavors:index", ownTarget(request));
         const { limit, marker } = pageOf(request, deps.settings.maxLimit);
-        const rows = await listFlavors(store.read, filterOf(request), {
-          limit,
-          marker: await markerOf(store.read, marker),
-          ...orderOf(request.query),
+        return await answers.of(request, async (q) => {
+          const rows = await listFlavors(q, filterOf(request), {
+            limit,
+            marker: await markerOf(q, marker),
+            ...orderOf(request.query),
+          });
+          const views = rows.map((row) => (kind === "detail" ? full(request, row) : summary(request, row)));
+          return pageBody(request, "flavors", views, { limit, markerOf: (view) => String(view.id) });
         });
-        const views = rows.map((row) => (kind === "detail" ? full(request, row) : summary(request, row)));
-        return { body: pageBody(request, "flavors", views, { limit, markerOf: (view) => String(view.id) }) };
       },
     });
   return [

@@ -1,4 +1,5 @@
-import { isUp, servicesOn } from "../../../kernel/fleet/services.ts";
+import { Moment } from "../../../kernel/clock/moment.ts";
+import { isUpAt, servicesOn } from "../../../kernel/fleet/services.ts";
 import type { FleetSettings } from "../../../kernel/fleet/settings.ts";
 import type { ServiceRow } from "../../../kernel/fleet/tables.ts";
 import type { ApiRequest } from "../../../kernel/http/request.ts";
@@ -24,7 +25,8 @@ export type Asking = Pick<ApiRequest<never, never>, "check" | "context" | "versi
 
 /** The full representation of one server in the request's version. */
 export async function serverView(q: Queries, deps: FaceDependencies, request: Asking, row: ServerRow): Promise<Json> {
-  const [factsOf, groups] = await Promise.all([factsOfServers(q, deps, [row]), groupsOfServer(q, row.id)]);
+  const moment = new Moment(deps.kernel.clock.now());
+  const [factsOf, groups] = await Promise.all([factsOfServers({ q, moment, deps }, [row]), groupsOfServer(q, row.id)]);
   return viewOf(request, row, { ...factsOf(row), groups }, visibilityOf(request, row));
 }
 
@@ -33,10 +35,16 @@ export function viewOf(request: Asking, row: ServerRow, facts: ServerFacts, sees
   return serverVersions.down(request.version, serverAnswer(row, facts, sees, request.urls)).server;
 }
 
+/** Where the facts of servers come from. */
+export interface FactSources {
+  readonly q: Queries;
+  readonly moment: Moment;
+  readonly deps: Pick<FaceDependencies, "network" | "fleet">;
+}
+
 /** Reads what lists show of servers beside their rows: one query per kind of fact. */
 export async function factsOfServers(
-  q: Queries,
-  deps: FaceDependencies,
+  { q, moment, deps }: FactSources,
   heads: readonly ServerHead[],
 ): Promise<(head: ServerHead) => ServerFacts> {
   const ids = heads.map((head) => head.id);
@@ -44,7 +52,7 @@ export async function factsOfServers(
   const [addresses, securityGroups, hostStatus, progress] = await Promise.all([
     deps.network.networkInfo(q, ids),
     deps.network.securityGroupNames(q, ids),
-    hostStatuses(q, deps, heads),
+    hostStatuses({ q, moment, deps }, heads),
     liveMigrationProgress(q, migrating),
   ]);
   return ({ id, host }) => ({
@@ -69,20 +77,18 @@ export function visibilityOf(request: Asking, row: Pick<ServerRow, "project_id" 
 }
 
 async function hostStatuses(
-  q: Queries,
-  deps: FaceDependencies,
+  { q, moment, deps }: FactSources,
   heads: readonly ServerHead[],
 ): Promise<ReadonlyMap<string, string>> {
   const hosts = new Set(heads.flatMap(({ host }) => (host === null ? [] : [host])));
   if (hosts.size === 0) return new Map();
   const services = (await servicesOn(q, [...hosts])).filter((service) => service.binary_name === "nova-compute");
-  const now = deps.kernel.clock.now();
-  return new Map(services.map((service) => [service.host, hostStatusOf(service, now, deps.fleet)]));
+  return new Map(services.map((service) => [service.host, hostStatusOf(service, moment, deps.fleet)]));
 }
 
 /** In this order: forced down, disabled, heard lately or not. */
-export function hostStatusOf(service: ServiceRow, now: number, settings: FleetSettings): string {
+function hostStatusOf(service: ServiceRow, moment: Moment, settings: FleetSettings): string {
   if (service.forced_down === 1) return "DOWN";
   if (service.disabled === 1) return "MAINTENANCE";
-  return isUp(service, now, settings) ? "UP" : "UNKNOWN";
+  return isUpAt(service, moment, settings) ? "UP" : "UNKNOWN";
 }

@@ -2,8 +2,7 @@ import { type ReaderRows, RenderedRows } from "../../../kernel/http/rendered-row
 import type { Queries } from "../../../kernel/store/store.ts";
 import { type ServerHead, type ServerStamp, wholeServers } from "../store/server-lists.ts";
 import type { ServerRow } from "../store/tables.ts";
-import type { FaceDependencies } from "./dependencies.ts";
-import { type Asking, factsOfServers, viewOf, visibilityOf } from "./server-facts.ts";
+import { type Asking, type FactSources, factsOfServers, viewOf, visibilityOf } from "./server-facts.ts";
 import { type Json, type ServerVisibility, serverSummary } from "./server-view.ts";
 
 /** Some ten thousand servers with all their details. */
@@ -37,9 +36,9 @@ export class ServerPages {
   }
 
   /** The full form. */
-  async details(q: Queries, deps: FaceDependencies, request: Asking, heads: readonly ServerHead[]): Promise<Buffer[]> {
+  async details(from: FactSources, request: Asking, heads: readonly ServerHead[]): Promise<Buffer[]> {
     if (heads.length === 0) return [];
-    const factsOf = await factsOfServers(q, deps, heads);
+    const factsOf = await factsOfServers(from, heads);
     const ownedBy = this.#owners(request);
     const wanted = heads.map((head) => {
       const facts = factsOf(head);
@@ -47,7 +46,7 @@ export class ServerPages {
       const render = (row: ServerRow) => viewOf(request, row, facts, sees);
       return { stamp: head, facts: JSON.stringify(facts), rows, render };
     });
-    return await inJson(q, wanted);
+    return await inJson(from.q, wanted);
   }
 
   /** Asks the policy once per owner, which is all of a server that rules look at. */

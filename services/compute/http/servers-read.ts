@@ -1,5 +1,7 @@
+import type { Moment } from "../../../kernel/clock/moment.ts";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import { pageOf, renderedPage } from "../../../kernel/http/pagination.ts";
+import { RememberedAnswers } from "../../../kernel/http/remembered-answers.ts";
 import type { ApiRequest } from "../../../kernel/http/request.ts";
 import { type Route, route } from "../../../kernel/http/route.ts";
 import type { Queries } from "../../../kernel/store/store.ts";
@@ -23,6 +25,7 @@ import { ServerPages } from "./server-pages.ts";
 export function serverReads(deps: FaceDependencies): Route[] {
   const q = deps.kernel.store.read;
   const pages = new ServerPages();
+  const answers = new RememberedAnswers(deps.kernel);
   const list = (kind: "index" | "detail", read: ReadRows) =>
     route({
       name: kind === "index" ? "servers.list" : "servers.detail",
@@ -38,20 +41,22 @@ export function serverReads(deps: FaceDependencies): Route[] {
       strictQueryFrom: "2.75",
       async handler(request) {
         request.authorize(`os_compute_api:servers:${kind}`, { project_id: request.context.projectId });
-        const { limit } = pageOf(request, deps.settings.maxLimit);
-        const { filter, page } = await wantedPage(q, deps, request, kind, limit);
-        const { last, rows } = await read(request, filter, page);
-        return { raw: renderedPage(request, "servers", rows, { limit, marker: last?.id }) };
+        return await answers.of(request, async (reading, moment) => {
+          const { limit } = pageOf(request, deps.settings.maxLimit);
+          const { filter, page } = await wantedPage(reading, deps, request, kind, limit);
+          const { last, rows } = await read({ q: reading, moment, request }, filter, page);
+          return renderedPage(request, "servers", rows, { limit, marker: last?.id });
+        });
       },
     });
   return [
-    list("index", async (request, filter, page) => {
+    list("index", async ({ q, request }, filter, page) => {
       const stamps = await listServerStamps(q, filter, page);
       return { last: stamps.at(-1), rows: await pages.summaries(q, request, stamps) };
     }),
-    list("detail", async (request, filter, page) => {
+    list("detail", async ({ q, moment, request }, filter, page) => {
       const heads = await listServers(q, filter, page);
-      return { last: heads.at(-1), rows: await pages.details(q, deps, request, heads) };
+      return { last: heads.at(-1), rows: await pages.details({ q, moment, deps }, request, heads) };
     }),
     route({
       name: "servers.show",
@@ -69,7 +74,7 @@ export function serverReads(deps: FaceDependencies): Route[] {
 
 /** Reads one page of servers, in JSON. */
 type ReadRows = (
-  request: Asking,
+  from: { q: Queries; moment: Moment; request: Asking },
   filter: ServerFilter,
   page: ServerPage,
 ) => Promise<{ last: ServerStamp | undefined; rows: Buffer[] }>;

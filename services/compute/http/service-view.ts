@@ -1,5 +1,6 @@
-import { type Clock, isoMicros } from "../../../kernel/clock/clock.ts";
-import { isUp } from "../../../kernel/fleet/services.ts";
+import { isoMicros } from "../../../kernel/clock/clock.ts";
+import type { Moment } from "../../../kernel/clock/moment.ts";
+import { isUpAt } from "../../../kernel/fleet/services.ts";
 import type { FleetSettings } from "../../../kernel/fleet/settings.ts";
 import type { ServiceRow } from "../../../kernel/fleet/tables.ts";
 import { versionSteps } from "../../../kernel/http/version-steps.ts";
@@ -25,10 +26,8 @@ export function updatedAt(row: ServiceRow): string | null {
   return last === 0 ? null : isoMicros(last);
 }
 
-type Judging = { readonly kernel: { readonly clock: Clock }; readonly fleet: FleetSettings };
-
-export function stateOf(row: ServiceRow, deps: Judging): "up" | "down" {
-  return isUp(row, deps.kernel.clock.now(), deps.fleet) ? "up" : "down";
+export function stateOf(row: ServiceRow, moment: Moment, fleet: FleetSettings): "up" | "down" {
+  return isUpAt(row, moment, fleet) ? "up" : "down";
 }
 
 export function statusOf(row: ServiceRow): "enabled" | "disabled" {
@@ -41,14 +40,14 @@ export interface ServiceAnswer {
 }
 
 /** The newest shape of a service record. */
-export function serviceAnswer(row: ServiceRow, zone: string, deps: Judging): ServiceAnswer {
+export function serviceAnswer(row: ServiceRow, zone: string, state: "up" | "down"): ServiceAnswer {
   const service = {
     id: row.uuid,
     binary: row.binary_name,
     host: row.host,
     zone,
     status: statusOf(row),
-    state: stateOf(row, deps),
+    state,
     updated_at: updatedAt(row),
     disabled_reason: row.disabled_reason,
     forced_down: row.forced_down === 1,

@@ -1,4 +1,5 @@
 import { Type } from "typebox";
+import { Moment } from "../../../kernel/clock/moment.ts";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import {
   deleteService,
@@ -7,7 +8,9 @@ import {
   type ServicePatch,
   updateService,
 } from "../../../kernel/fleet/services.ts";
+import type { FleetSettings } from "../../../kernel/fleet/settings.ts";
 import type { ServiceRow } from "../../../kernel/fleet/tables.ts";
+import { RememberedAnswers } from "../../../kernel/http/remembered-answers.ts";
 import type { ApiRequest } from "../../../kernel/http/request.ts";
 import { type Route, route } from "../../../kernel/http/route.ts";
 import { BodyBoolean, isTrue } from "../../../kernel/http/schemas.ts";
@@ -17,7 +20,7 @@ import { freeAddresses, serversLeftOn } from "../operations/free-addresses.ts";
 import { removeHost, zonesOfHosts } from "../store/host-removal.ts";
 import type { FaceDependencies } from "./dependencies.ts";
 import { mayComeBack, mustBeCompute } from "./service-rules.ts";
-import { COMPUTE, isListed, serviceAnswer, serviceVersions, zoneOf } from "./service-view.ts";
+import { COMPUTE, isListed, serviceAnswer, serviceVersions, stateOf, zoneOf } from "./service-view.ts";
 import { serviceUpdatesByHost } from "./services-by-host.ts";
 
 const RULE = "os_compute_api:os-services";
@@ -35,6 +38,7 @@ const patchBody = Type.Object(
 /** `/os-services` */
 export function serviceRoutes(deps: FaceDependencies): Route[] {
   const { store, clock } = deps.kernel;
+  const answers = new RememberedAnswers(deps.kernel);
   return [
     route({
       name: "services.list",
@@ -45,9 +49,11 @@ export function serviceRoutes(deps: FaceDependencies): Route[] {
       strictQueryFrom: "2.75",
       async handler(request) {
         request.authorize(`${RULE}:list`);
-        const rows = (await listServices(store.read, request.query)).filter(isListed);
-        const zones = await zonesOfHosts(store.read);
-        return { body: { services: rows.map((row) => serviceView(deps, request, row, zones)) } };
+        return await answers.of(request, async (q, moment) => {
+          const rows = (await listServices(q, request.query)).filter(isListed);
+          const zones = await zonesOfHosts(q, request.query.host);
+          return { services: rows.map((row) => serviceView(request, row, { zones, moment, fleet: deps.fleet })) };
+        });
       },
     }),
     serviceUpdatesByHost(deps),
@@ -67,7 +73,9 @@ export function serviceRoutes(deps: FaceDependencies): Route[] {
           if (patch.forced_down === 0) await mayComeBack(t, found);
           return await updateService(t, clock, found.uuid, patch);
         });
-        return { body: { service: serviceView(deps, request, row, await zonesOfHosts(store.read)) } };
+        const zones = await zonesOfHosts(store.read, row.host);
+        const moment = new Moment(clock.now());
+        return { body: { service: serviceView(request, row, { zones, moment, fleet: deps.fleet }) } };
       },
     }),
     route({
@@ -94,12 +102,12 @@ export function serviceRoutes(deps: FaceDependencies): Route[] {
 }
 
 function serviceView(
-  deps: FaceDependencies,
   request: Pick<ApiRequest<never, never>, "version">,
   row: ServiceRow,
-  zones: ReadonlyMap<string, string>,
+  { zones, moment, fleet }: { zones: ReadonlyMap<string, string>; moment: Moment; fleet: FleetSettings },
 ) {
-  return serviceVersions.down(request.version, serviceAnswer(row, zoneOf(row, zones), deps)).service;
+  const answer = serviceAnswer(row, zoneOf(row, zones), stateOf(row, moment, fleet));
+  return serviceVersions.down(request.version, answer).service;
 }
 
 /** The service of the path's id: a number below 2.53, a UUID since. Throws 400 for ids of the wrong kind. */

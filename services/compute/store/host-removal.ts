@@ -6,10 +6,13 @@ import type { AggregateTables } from "./aggregate-tables.ts";
 import type { ComputeTables } from "./tables.ts";
 
 const zones = prepared((db: Kysely<ComputeTables>) => db.selectFrom("compute_hosts").select(["host", "zone"]));
+const zoneOfOne = prepared((db: Kysely<ComputeTables>, p: { host: string }) =>
+  db.selectFrom("compute_hosts").select(["host", "zone"]).where("host", "=", p.host),
+);
 
-/** Zone of each compute host. */
-export async function zonesOfHosts(q: Queries): Promise<ReadonlyMap<string, string>> {
-  const rows = await zones.all(q, {});
+/** Zone of each compute host, or of one. */
+export async function zonesOfHosts(q: Queries, host?: string): Promise<ReadonlyMap<string, string>> {
+  const rows = host === undefined ? await zones.all(q, {}) : await zoneOfOne.all(q, { host });
   return new Map(rows.map((row) => [row.host, row.zone]));
 }
 

@@ -43,10 +43,10 @@ export function accessRuleRoutes(identity: IdentityContext): Route[] {
       query: ListQuery,
       handler(request) {
         authorize(request, "identity:list_access_rules");
-        return listTable(request, store.read, {
+        return listTable(request, identity.answers, {
           table: "identity_access_rules",
           collection: "access_rules",
-          where: [sql<SqlBool>`user_id = ${request.param("user")}`, ...conditions(request.rawQuery, filters)],
+          where: () => [sql<SqlBool>`user_id = ${request.param("user")}`, ...conditions(request.rawQuery, filters)],
           view: (rows) => rows.map((row) => accessRuleView(request, row)),
         });
       },

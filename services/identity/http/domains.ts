@@ -2,6 +2,7 @@ import { type SqlBool, sql } from "kysely";
 import { Type } from "typebox";
 import type { ApiRequest } from "../../../kernel/http/request.ts";
 import { type Route, route } from "../../../kernel/http/route.ts";
+import type { Queries } from "../../../kernel/store/store.ts";
 import type { IdentityContext } from "../context.ts";
 import { createProject, deleteProject, updateProject } from "../store/project-writes.ts";
 import { findDomain } from "../store/projects.ts";
@@ -27,8 +28,8 @@ export function domainRoutes(identity: IdentityContext): Route[] {
     return authorizeOn(request, rule, { kind: "domain", row: await findDomain(store.read, id), id });
   };
 
-  const views = (request: ApiRequest, rows: readonly ProjectRow[]) =>
-    withTags(store.read, rows, (row, tags) => domainView(request, row, tags));
+  const views = (request: ApiRequest, q: Queries, rows: readonly ProjectRow[]) =>
+    withTags(q, rows, (row, tags) => domainView(request, row, tags));
 
   return [
     route({
@@ -39,15 +40,15 @@ export function domainRoutes(identity: IdentityContext): Route[] {
       query: ListQuery,
       handler(request) {
         request.authorize("identity:list_domains", { target: { domain: { id: request.context.domainId } } });
-        return listTable(request, store.read, {
+        return listTable(request, identity.answers, {
           table: "identity_projects",
           collection: "domains",
-          where: [
+          where: () => [
             sql<SqlBool>`is_domain = 1`,
             ...conditions(request.rawQuery, filters),
             ...ownDomainOnly(request, "id"),
           ],
-          view: (rows) => views(request, rows),
+          view: (rows, q) => views(request, q, rows),
         });
       },
     }),
@@ -84,7 +85,7 @@ export function domainRoutes(identity: IdentityContext): Route[] {
       path: "/domains/:id",
       policy: "identity:get_domain",
       async handler(request) {
-        const [domain] = await views(request, [await authorized(request, "identity:get_domain")]);
+        const [domain] = await views(request, store.read, [await authorized(request, "identity:get_domain")]);
         return { body: { domain } };
       },
     }),
@@ -101,7 +102,7 @@ export function domainRoutes(identity: IdentityContext): Route[] {
         checkMutable("domain", row, domain);
         await identity.revoke((t, revoked) => updateProject(t, revoked, row, changedFields(row, domain, KNOWN)));
         const updated = demand(await findDomain(store.read, row.id), "domain", row.id);
-        const [view] = await views(request, [updated]);
+        const [view] = await views(request, store.read, [updated]);
         return { body: { domain: view } };
       },
     }),

@@ -54,10 +54,10 @@ export function endpointRoutes(identity: IdentityContext): Route[] {
       query: ListQuery,
       handler(request) {
         request.authorize("identity:list_endpoints");
-        return listTable(request, store.read, {
+        return listTable(request, identity.answers, {
           table: "identity_endpoints",
           collection: "endpoints",
-          where: conditions(request.rawQuery, filters),
+          where: () => conditions(request.rawQuery, filters),
           view: (rows) => rows.map((row) => endpointView(request, row)),
         });
       },

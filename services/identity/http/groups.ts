@@ -47,10 +47,10 @@ export function groupRoutes(identity: IdentityContext): Route[] {
       query: ListQuery,
       handler(request) {
         request.authorize("identity:list_groups", listedDomain(request));
-        return listTable(request, store.read, {
+        return listTable(request, identity.answers, {
           table: "identity_groups",
           collection: "groups",
-          where: [...conditions(request.rawQuery, filters), ...ownDomainOnly(request)],
+          where: () => [...conditions(request.rawQuery, filters), ...ownDomainOnly(request)],
           view: (rows) => rows.map((row) => groupView(request, row)),
         });
       },
@@ -153,10 +153,10 @@ export function groupRoutes(identity: IdentityContext): Route[] {
         const id = request.param("id");
         const user = await findUser(store.read, id);
         const row = authorizeOn(request, "identity:list_groups_for_user", { kind: "user", row: user, id });
-        return await listTable(request, store.read, {
+        return await listTable(request, identity.answers, {
           table: "identity_groups",
           collection: "groups",
-          where: [
+          where: () => [
             ...conditions(request.rawQuery, filters),
             sql`id IN (SELECT group_id FROM identity_memberships WHERE user_id = ${row.id})`,
           ],

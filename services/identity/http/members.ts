@@ -1,6 +1,7 @@
 import { type RawBuilder, type Selectable, type SqlBool, sql } from "kysely";
 import { Type } from "typebox";
 import { type Page, pageBody, pageOf, pageQuery } from "../../../kernel/http/pagination.ts";
+import type { RememberedAnswers } from "../../../kernel/http/remembered-answers.ts";
 import type { ApiRequest } from "../../../kernel/http/request.ts";
 import type { ApiResponse } from "../../../kernel/http/response.ts";
 import { atMost } from "../../../kernel/store/at-most.ts";
@@ -52,18 +53,23 @@ export async function listRows<Table extends keyof IdentityTables>(
 /** The answer to a list whose rows are a table's. */
 export async function listTable<Table extends keyof IdentityTables>(
   request: ListRequest,
-  queries: Queries,
+  answers: RememberedAnswers,
   list: {
     readonly table: Table;
     readonly collection: string;
-    readonly where: readonly RawBuilder<SqlBool>[];
-    view(rows: Selectable<IdentityTables[Table]>[]): Promise<readonly { id: string }[]> | readonly { id: string }[];
+    where(): readonly RawBuilder<SqlBool>[];
+    view(
+      rows: Selectable<IdentityTables[Table]>[],
+      q: Queries,
+    ): Promise<readonly { id: string }[]> | readonly { id: string }[];
   },
 ): Promise<ApiResponse> {
-  const page = pageOf(request);
-  const rows = await listRows(queries, list.table, list.where, page);
-  const members = await list.view(rows);
-  return { body: pageBody(request, list.collection, members, { limit: page.limit, markerOf: (row) => row.id }) };
+  return await answers.of(request, async (q) => {
+    const page = pageOf(request);
+    const rows = await listRows(q, list.table, list.where(), page);
+    const members = await list.view(rows, q);
+    return pageBody(request, list.collection, members, { limit: page.limit, markerOf: (row) => row.id });
+  });
 }
 
 /** The answer to a list that is always whole. */

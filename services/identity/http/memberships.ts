@@ -50,10 +50,10 @@ export function membershipRoutes(identity: IdentityContext): Route[] {
         const id = request.param("id");
         const row = await findGroup(store.read, id);
         const group = authorizeOn(request, "identity:list_users_in_group", { kind: "group", row, id });
-        return await listTable(request, store.read, {
+        return await listTable(request, identity.answers, {
           table: "identity_users",
           collection: "users",
-          where: [
+          where: () => [
             ...conditions(request.rawQuery, filters),
             sql`id IN (SELECT user_id FROM identity_memberships WHERE group_id = ${group.id})`,
           ],

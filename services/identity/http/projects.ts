@@ -52,16 +52,16 @@ export function projectRoutes(identity: IdentityContext): Route[] {
       handler(request) {
         request.authorize("identity:list_projects", listedDomain(request));
         const domains = queryFlag(request.rawQuery.is_domain) ?? false;
-        return listTable(request, store.read, {
+        return listTable(request, identity.answers, {
           table: "identity_projects",
           collection: "projects",
-          where: [
+          where: () => [
             sql<SqlBool>`is_domain = ${domains ? 1 : 0}`,
             ...conditions(request.rawQuery, filters),
             ...tagConditions(request),
             ...ownDomainOnly(request, domains ? "id" : "domain_id"),
           ],
-          view: (rows) => projectViews(request, store.read, rows),
+          view: (rows, q) => projectViews(request, q, rows),
         });
       },
     }),

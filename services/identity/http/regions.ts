@@ -55,10 +55,10 @@ export function regionRoutes(identity: IdentityContext): Route[] {
       strictQueryFrom: "always",
       handler(request) {
         request.authorize("identity:list_regions");
-        return listTable(request, store.read, {
+        return listTable(request, identity.answers, {
           table: "identity_regions",
           collection: "regions",
-          where: conditions(request.rawQuery, filters),
+          where: () => conditions(request.rawQuery, filters),
           view: (rows) => rows.map((row) => regionView(request, row)),
         });
       },

@@ -58,10 +58,10 @@ export function roleRoutes(identity: IdentityContext): Route[] {
         const domainId = queryText(request.rawQuery.domain_id);
         const rule = domainId ? "identity:list_domain_roles" : "identity:list_roles";
         request.authorize(rule, { target: { role: { domain_id: domainId ?? null } } });
-        return listTable(request, store.read, {
+        return listTable(request, identity.answers, {
           table: "identity_roles",
           collection: "roles",
-          where: [
+          where: () => [
             ...conditions(request.rawQuery, filters),
             ...(domainId === undefined ? [sql<SqlBool>`domain_id IS NULL`] : []),
           ],

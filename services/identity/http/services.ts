@@ -39,10 +39,10 @@ export function serviceRoutes(identity: IdentityContext): Route[] {
       query: ListQuery,
       handler(request) {
         request.authorize("identity:list_services");
-        return listTable(request, store.read, {
+        return listTable(request, identity.answers, {
           table: "identity_services",
           collection: "services",
-          where: conditions(request.rawQuery, filters),
+          where: () => conditions(request.rawQuery, filters),
           view: (rows) => rows.map((row) => serviceView(request, row)),
         });
       },

@@ -71,10 +71,10 @@ export function userRoutes(identity: IdentityContext): Route[] {
       query: ListQuery,
       handler(request) {
         request.authorize("identity:list_users", listedDomain(request));
-        return listTable(request, store.read, {
+        return listTable(request, identity.answers, {
           table: "identity_users",
           collection: "users",
-          where: [
+          where: () => [
             ...conditions(request.rawQuery, filters),
             ...expiryCondition(queryText(request.rawQuery.password_expires_at)),
             ...ownDomainOnly(request),

@@ -47,6 +47,7 @@ export class MortalProcess {
       dialect: store.dialect,
       exclusive: store.exclusive,
       read: store.read,
+      reading: () => store.reading(),
       // A commit under way may still happen; its caller never hears of it.
       tx: <T>(fn: (t: Tx) => Promise<T>) =>
         new Promise<T>((resolve, reject) => {
