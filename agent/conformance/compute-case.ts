@@ -6,7 +6,9 @@ import type { CaseContext } from "./compute-environment.ts";
 export interface ComputeCase {
   readonly name: string;
   /** Skipped where the driver lacks it. */
-  readonly ability?: keyof ComputeDriver & ("networking" | "coldMigration" | "liveMigration" | "fencing");
+  readonly ability?: keyof ComputeDriver & ("networking" | "volumes" | "coldMigration" | "liveMigration" | "fencing");
+  /** Needs volumes that hold what guests write to them. */
+  readonly data?: boolean;
   /** `shared` is skipped where the hosts share none. */
   readonly storage?: DiskStorage;
   run(context: CaseContext): Promise<void>;

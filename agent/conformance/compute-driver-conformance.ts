@@ -49,10 +49,11 @@ export function computeDriverConformance(options: ComputeConformanceOptions): vo
   }
 }
 
-async function whyNot(each: ComputeCase, { a, b }: CaseContext): Promise<string | undefined> {
+async function whyNot(each: ComputeCase, { a, b, volumes }: CaseContext): Promise<string | undefined> {
   if (each.ability !== undefined && !(each.ability in a.driver && a.driver[each.ability])) {
     return `the driver has no ${each.ability}`;
   }
+  if (each.data && volumes.streams === null) return "volumes hold nothing";
   if (each.storage !== "shared") return undefined;
   const [mine, theirs] = [await a.driver.probe(), await b.driver.probe()];
   return mine.sharedStorage !== null && mine.sharedStorage === theirs.sharedStorage

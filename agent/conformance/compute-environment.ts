@@ -5,6 +5,7 @@ import { silentLogger } from "../../kernel/log/logger.ts";
 import type { ComputeDriver } from "../drivers/compute/driver.ts";
 import type { DiskStorage, GuestFacts, GuestSpec } from "../protocol/compute.ts";
 import type { Call } from "../runtime/call.ts";
+import type { VolumeTools } from "./compute-volumes.ts";
 
 /** One host of the environment. */
 export interface ConformanceHost {
@@ -29,6 +30,7 @@ export interface ComputeEnvironment {
   crash(host: string, serverId: string): Promise<void>;
   /** Everything of ours that exists on any host, in words: processes, disks, cards, listeners. Empty on a clean slate. */
   leftovers(): Promise<string[]>;
+  readonly volumes: VolumeTools;
   /** Most that any single wait may take; generous, since nothing waits longer than it must. */
   readonly limitMs: number;
   /** Removes the environment with everything in it. */
@@ -54,6 +56,10 @@ export class CaseContext {
     this.env = env;
     this.a = a;
     this.b = b;
+  }
+
+  get volumes(): VolumeTools {
+    return this.env.volumes;
   }
 
   /** A spec that the case's clean-up knows of. */

@@ -1,8 +1,9 @@
-import type { GuestSpec, Nic } from "../../../protocol/compute.ts";
+import type { GuestSpec, GuestVolume, Nic } from "../../../protocol/compute.ts";
 import { tapName } from "../network/host-network.ts";
 import type { GuestFiles } from "./guest-files.ts";
 import type { Accelerator, NetworkSettings } from "./options.ts";
-import { cardSlots, SLOTS } from "./pci-slots.ts";
+import { cardSlots, SLOTS, VOLUME_BUS } from "./pci-slots.ts";
+import { connectionNames, connectionNode, inOrder, topNode, volumeDisk } from "./volume-nodes.ts";
 
 export const QEMU = "qemu-system-x86_64";
 
@@ -40,6 +41,8 @@ export function commandLine(plan: LaunchPlan): string[] {
     ...socket("agent", files.agent),
     ...["-device", device({ driver: "virtserialport", chardev: "agent", name: "org.qemu.guest_agent.0" })],
     ...rootDiskArguments(plan.rootDisk),
+    ...["-device", device({ driver: "pci-bridge", id: VOLUME_BUS, chassis_nr: 1, addr: slot(SLOTS.volumes) })],
+    ...inOrder(spec.volumes).flatMap(volumeArguments),
     ...["-blockdev", JSON.stringify(configBlockNode(files.configDrive))],
     ...["-device", device(configDevice())],
     ...["-device", device({ driver: "virtio-balloon-pci", addr: slot(SLOTS.balloon) })],
@@ -108,6 +111,15 @@ function rootDiskArguments(path: string | null): string[] {
   const node = { driver: "qcow2", "node-name": "root", discard: "unmap", file };
   const disk = { driver: "virtio-blk-pci", id: "disk-root", drive: "root", addr: slot(SLOTS.root), bootindex: 1 };
   return ["-blockdev", JSON.stringify(node), "-device", device(disk)];
+}
+
+function volumeArguments(volume: GuestVolume): string[] {
+  const [connection] = connectionNames(volume);
+  return [
+    ...["-blockdev", JSON.stringify(connectionNode(volume, connection))],
+    ...["-blockdev", JSON.stringify(topNode(volume, connection))],
+    ...["-device", device(volumeDisk(volume))],
+  ];
 }
 
 function kernelArguments(boot: LaunchPlan["boot"]): string[] {

@@ -1,9 +1,9 @@
 import { resolve } from "node:path";
-import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import { isUnreachable } from "../../../process/qmp.ts";
 import type { GuestFacts } from "../../../protocol/compute.ts";
 import type { Call } from "../../../runtime/call.ts";
 import type { ComputeDriver } from "../driver.ts";
+import { changeGuest } from "./change-guest.ts";
 import { coldMigration } from "./cold-migration.ts";
 import { consoleLog, openConsole } from "./console.ts";
 import { diagnose } from "./diagnostics.ts";
@@ -13,12 +13,13 @@ import { fencing } from "./fencing.ts";
 import type { Guest } from "./guest.ts";
 import { Host } from "./host.ts";
 import { abandonIncoming, checkDestination, finishIncoming, prepareIncoming } from "./migration-destination.ts";
-import { abortMigration, forceCompleteMigration, migrateOut, settleUnattended } from "./migration-source.ts";
+import { abortMigration, forceCompleteMigration, migrateOut } from "./migration-source.ts";
 import { guestNetworking } from "./networking.ts";
 import type { QemuDriverOptions } from "./options.ts";
 import { ensureGuest, ensureGuestAbsent, reboot, setPaused } from "./power.ts";
 import { qemuVersion } from "./qemu-version.ts";
 import { stopGuest } from "./stop.ts";
+import { guestVolumes } from "./volumes.ts";
 import { watchGuests } from "./watch.ts";
 
 /**
@@ -37,6 +38,7 @@ export async function createQemuDriver(given: QemuDriverOptions): Promise<Comput
 class QemuDriver implements ComputeDriver {
   readonly kind = "qemu";
   readonly networking;
+  readonly volumes;
   readonly coldMigration;
   readonly fencing;
   readonly liveMigration;
@@ -46,6 +48,7 @@ class QemuDriver implements ComputeDriver {
   constructor(host: Host) {
     this.#host = host;
     this.networking = guestNetworking(host);
+    this.volumes = guestVolumes(host);
     this.coldMigration = coldMigration(host);
     this.fencing = fencing(host);
     this.liveMigration = liveMigration(host);
@@ -76,19 +79,19 @@ class QemuDriver implements ComputeDriver {
   }
 
   ensureStopped(serverId: string, { graceMs }: { graceMs: number }, call: Call) {
-    return this.#change(serverId, (guest) => stopGuest(this.#host, guest, graceMs, call));
+    return changeGuest(this.#host, serverId, (guest) => stopGuest(this.#host, guest, graceMs, call));
   }
 
   ensurePaused(serverId: string) {
-    return this.#change(serverId, (guest) => setPaused(guest, true));
+    return changeGuest(this.#host, serverId, (guest) => setPaused(guest, true));
   }
 
   ensureUnpaused(serverId: string) {
-    return this.#change(serverId, (guest) => setPaused(guest, false));
+    return changeGuest(this.#host, serverId, (guest) => setPaused(guest, false));
   }
 
   reboot(...[serverId, options, call]: Parameters<ComputeDriver["reboot"]>) {
-    return this.#change(serverId, (guest) => reboot(this.#host, guest, options, call));
+    return changeGuest(this.#host, serverId, (guest) => reboot(this.#host, guest, options, call));
   }
 
   async consoleLog(serverId: string, lines: number | null) {
@@ -105,19 +108,6 @@ class QemuDriver implements ComputeDriver {
 
   close() {
     return this.#host.close();
-  }
-
-  /** Throws `compute.guest_not_found` for a guest that this host does not know, `compute.guest_moved` for one that lives elsewhere. */
-  async #change(serverId: string, work: (guest: Guest) => Promise<unknown>): Promise<GuestFacts> {
-    const guest = await this.#host.knownGuest(serverId);
-    return guest.exclusive(async () => {
-      await settleUnattended(guest);
-      if (guest.record.moved || guest.record.incoming !== null) {
-        throw new CloudError("conflict", "compute.guest_moved", "The guest lives on another host.");
-      }
-      await work(guest);
-      return guest.facts();
-    });
   }
 }
 

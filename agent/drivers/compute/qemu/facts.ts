@@ -24,7 +24,7 @@ export async function hostFacts(host: Host): Promise<ComputeFacts> {
     migrationAddress: network.kind === "namespace" ? network.fabricAddress : "127.0.0.1",
     sharedStorage: sharedDir === null ? null : await storeId(sharedDir),
     uptimeS: Math.floor(uptime()),
-    abilities: ["networking", "coldMigration", "liveMigration", "fencing", "events"],
+    abilities: ["networking", "volumes", "coldMigration", "liveMigration", "fencing", "events"],
   };
 }
 

@@ -47,7 +47,10 @@ export async function readRecord(path: string): Promise<GuestRecord | undefined>
     if (error.code === "ENOENT" || error.code === "ENOTDIR") return undefined;
     throw error;
   });
-  return text === undefined ? undefined : (JSON.parse(text) as GuestRecord);
+  if (text === undefined) return undefined;
+  const record = JSON.parse(text) as GuestRecord;
+  // Written before guests had volumes.
+  return { ...record, spec: { ...record.spec, volumes: record.spec.volumes ?? [] } };
 }
 
 export async function writeRecord(path: string, record: GuestRecord): Promise<void> {

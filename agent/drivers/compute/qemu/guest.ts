@@ -8,6 +8,7 @@ import type { GuestFacts, GuestPower, GuestSpec } from "../../../protocol/comput
 import { GuestAgent } from "./guest-agent.ts";
 import type { GuestFiles } from "./guest-files.ts";
 import { type GuestRecord, newRecord, readRecord, writeRecord } from "./guest-record.ts";
+import { volumeOf } from "./volume-nodes.ts";
 
 const POWER_OF_STATUS: Record<string, GuestPower> = {
   paused: "paused",
@@ -175,7 +176,7 @@ export class Guest {
       ramMiB: (alive ? started?.ramMiB : undefined) ?? spec.ramMiB,
       diskStorage: spec.rootDisk?.storage ?? null,
       portIds: alive ? await this.portIds() : spec.nics.map((nic) => nic.portId),
-      volumeIds: spec.volumes.map((volume) => volume.volumeId),
+      volumeIds: alive ? await this.volumeIds() : spec.volumes.map((volume) => volume.volumeId),
     };
   }
 
@@ -183,6 +184,17 @@ export class Guest {
   async portIds(): Promise<string[]> {
     const devices = await this.devices();
     return devices.flatMap((name) => (name.startsWith("card-") ? [name.slice("card-".length)] : []));
+  }
+
+  /** Volumes that the running guest has as disks now. */
+  async volumeIds(): Promise<string[]> {
+    return (await this.devices()).flatMap((name) => volumeOf(name) ?? []);
+  }
+
+  /** Whether there is a process with a guest in it that can be given devices. */
+  async isUp(): Promise<boolean> {
+    const power = await this.power();
+    return power === "running" || power === "paused";
   }
 
   /** Names of the devices that were given one. */

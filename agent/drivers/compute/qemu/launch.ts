@@ -12,6 +12,7 @@ import { bootFiles } from "./disks.ts";
 import { requireNotFenced } from "./fence-marker.ts";
 import type { Guest } from "./guest.ts";
 import type { Host } from "./host.ts";
+import { unreachable } from "./volumes.ts";
 
 /** A kernel does not fit into less and then restarts in a loop without a word. */
 const SMALLEST_RAM_MIB = 96;
@@ -49,7 +50,7 @@ export async function launch(
     const { accelerator, options: settings } = host;
     const plan = { ...options, spec, files, boot, accelerator, network: settings.network };
     await guest.release();
-    await runCommand(...insideNetns(host.netns, QEMU, commandLine(plan)));
+    await runCommand(...insideNetns(host.netns, QEMU, commandLine(plan))).catch(asUnreachableVolume);
     for (const socket of [files.qmp, files.agent, files.serial]) await chmod(socket, 0o600);
     await endIfFenced(host, guest, call);
     await guest.update({ started: { vcpus: spec.vcpus, ramMiB: spec.ramMiB } });
@@ -59,6 +60,12 @@ export async function launch(
     throw error;
   }
   if (giveBack) host.inBackground("watching a boot", whenBooted(host, guest, consoleBefore).finally(giveBack));
+}
+
+/** QEMU names the argument that it failed at: throws `compute.volume_unreachable` where that is a connection to a volume's server. */
+function asUnreachableVolume(error: unknown): never {
+  const why = error instanceof CloudError ? (error.internal ?? "") : "";
+  throw /^exit \d+: \S+: -blockdev \{"driver":"nbd"/.test(why) ? unreachable(why) : error;
 }
 
 /** A fence that came while the process was being started has not seen it. */

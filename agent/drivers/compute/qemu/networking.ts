@@ -29,7 +29,7 @@ async function ensureNics(host: Host, spec: GuestSpec, call: Call): Promise<Gues
   const guest = await host.guest(spec.serverId);
   return guest.exclusive(async () => {
     await takeNetwork(guest, spec);
-    if (await isUp(guest)) {
+    if (await guest.isUp()) {
       await replaceConfigDrive(host, guest, call);
       await bringCards(host, guest, call.signal);
     }
@@ -83,11 +83,6 @@ async function agentAnswers(guest: Guest, call: Call): Promise<boolean> {
 
 async function takeNetwork(guest: Guest, spec: GuestSpec): Promise<void> {
   await guest.adopt({ ...guest.spec, nics: spec.nics, hostname: spec.hostname, metadata: spec.metadata });
-}
-
-async function isUp(guest: Guest): Promise<boolean> {
-  const power = await guest.power();
-  return power === "running" || power === "paused";
 }
 
 /** The same steps finish a replacement that was cut short: each looks at what is there. */

@@ -13,6 +13,7 @@ import type { Host } from "./host.ts";
 import { checkSpec, launch } from "./launch.ts";
 import { settleUnattended } from "./migration-source.ts";
 import { endProcess, stopGuest } from "./stop.ts";
+import { bringVolumes, UNPLUG_LIMIT_MS } from "./volumes.ts";
 
 export type WantedPower = "running" | "stopped" | "paused";
 
@@ -33,6 +34,7 @@ export async function ensureGuest(host: Host, spec: GuestSpec, power: WantedPowe
       await claimDisk(host.files, spec, host.options.host);
     } else if (now === "running" || now === "paused") {
       await bringCards(host, guest, call.signal);
+      await bringVolumes(host, guest, UNPLUG_LIMIT_MS, call.signal);
       await setPaused(guest, power === "paused");
     } else {
       await start(host, guest, power, call);

@@ -5,6 +5,7 @@ import type { Guest } from "./guest.ts";
 import type { Host } from "./host.ts";
 import { noteArrival } from "./migration-destination.ts";
 import { endProcess } from "./stop.ts";
+import { bringVolumes } from "./volumes.ts";
 
 const CHECK_MS = 60_000;
 
@@ -26,7 +27,7 @@ async function adopt(host: Host, guest: Guest): Promise<void> {
   }
 }
 
-/** Tells of a guest that ended by itself, and gives back a card that it let go of too late. */
+/** Tells of a guest that ended by itself, and gives back cards and volumes that it let go of too late. */
 async function look(host: Host, guest: Guest): Promise<void> {
   if (host.closing.aborted || !(await guest.load())) return;
   await noteArrival(guest);
@@ -35,7 +36,10 @@ async function look(host: Host, guest: Guest): Promise<void> {
     const { intent, incoming, moved, outgoing, started } = guest.record;
     if (intent === "stopped" || incoming || moved || outgoing?.outcome === "running" || started === null) return;
     const power = await guest.power();
-    if (power === "running") await bringCards(host, guest, host.closing);
+    if (power === "running") {
+      await bringCards(host, guest, host.closing);
+      await bringVolumes(host, guest, 0, host.closing);
+    }
     if (power !== "stopped" && power !== "crashed") return;
     await endProcess(host, guest);
     await guest.update({ started: null, intent: power === "stopped" ? "stopped" : intent });

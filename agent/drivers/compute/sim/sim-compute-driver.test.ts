@@ -1,14 +1,19 @@
 import { systemClock } from "../../../../kernel/clock/clock.ts";
+import { systemIds } from "../../../../kernel/ids/ids.ts";
 import { coreCases } from "../../../conformance/compute-core-cases.ts";
 import { computeDriverConformance } from "../../../conformance/compute-driver-conformance.ts";
 import { migrationCases } from "../../../conformance/compute-migration-cases.ts";
+import { volumeCases } from "../../../conformance/compute-volume-cases.ts";
+import { serialOf, type VolumeTools } from "../../../conformance/compute-volumes.ts";
 import { testSpecs } from "../../../sim/testing/test-specs.ts";
 import { createSimComputeDriver } from "./sim-compute-driver.ts";
 import { SimWorld } from "./sim-world.ts";
 
+const GIB = 1024 ** 3;
+
 computeDriverConformance({
   name: "sim",
-  cases: [...coreCases, ...migrationCases],
+  cases: [...coreCases, ...migrationCases, ...volumeCases],
   async make() {
     const world = new SimWorld({ clock: systemClock, mode: "auto" });
     const specs = testSpecs();
@@ -39,6 +44,7 @@ computeDriverConformance({
         const things = [...left.guests, ...left.disks, ...left.ports, ...left.volumes, ...left.listeners];
         return [...things.map((thing) => JSON.stringify(thing)), ...world.violations];
       },
+      volumes: simVolumeTools(world),
       limitMs: 30_000,
       async dispose() {
         for (const host of hosts) await host.driver.close();
@@ -47,3 +53,34 @@ computeDriverConformance({
     };
   },
 });
+
+/** Nobody serves simulated volumes to simulated guests: a guest sees of one what its host was told. */
+function simVolumeTools(world: SimWorld): VolumeTools {
+  const sizes = new Map<string, number>();
+  const connection = (name: string) => ({ kind: "unix", path: `/run/${name}.sock`, export: name }) as const;
+  return {
+    async serve() {
+      const volumeId = systemIds.uuid();
+      sizes.set(volumeId, GIB);
+      return {
+        volumeId,
+        connection: connection(volumeId),
+        sizeBytes: GIB,
+        grow: async () => 2 * GIB,
+        kill: async () => {},
+        revive: async () => {},
+        mirror: async () => connection("second"),
+        retire: async () => {},
+      };
+    },
+    async disksIn(host, serverId) {
+      const guest = world.host(host)?.guests.get(serverId);
+      if (!guest?.active) return [];
+      return guest.volumes.map(({ volumeId }) => ({
+        serial: serialOf(volumeId),
+        bytes: guest.volumeSizes.get(volumeId) ?? sizes.get(volumeId) ?? 0,
+      }));
+    },
+    streams: null,
+  };
+}

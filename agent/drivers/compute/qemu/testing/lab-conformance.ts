@@ -7,6 +7,7 @@ import type { ComputeConformanceOptions } from "../../../../conformance/compute-
 import { runCommand } from "../../../../process/run-command.ts";
 import { killForCertain } from "../../../../process/running-process.ts";
 import { Lab, whyNoHosts } from "./lab.ts";
+import { ServedVolumes } from "./served-volumes.ts";
 
 /** Two hosts of this machine for the conformance suite; where they cannot be, the reason in place of them. */
 export async function conformanceLab(): Promise<Pick<ComputeConformanceOptions, "make" | "unavailable">> {
@@ -14,6 +15,7 @@ export async function conformanceLab(): Promise<Pick<ComputeConformanceOptions, 
   if (reason !== null) return { unavailable: reason, make: () => assert.fail(reason) };
   const hosts = ["one", "two"];
   const lab = await Lab.open("namespace", hosts);
+  const volumes = new ServedVolumes(lab);
   after(() => lab.close());
   const template = { local: await lab.spec("local"), shared: await lab.spec("shared") };
   const image = lab.call().image;
@@ -44,6 +46,7 @@ export async function conformanceLab(): Promise<Pick<ComputeConformanceOptions, 
         await killForCertain((await lab.pid(name, serverId)) ?? assert.fail("no process"), systemClock);
       },
       leftovers: () => leftovers(lab, hosts),
+      volumes,
       limitMs: 90_000,
       async dispose() {
         for (const name of hosts) {
@@ -51,6 +54,7 @@ export async function conformanceLab(): Promise<Pick<ComputeConformanceOptions, 
             await lab.driver(name).ensureAbsent(serverId, { disks: true }, lab.call());
           }
         }
+        await volumes.close();
       },
     }),
   };
