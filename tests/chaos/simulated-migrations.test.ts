@@ -1,10 +1,8 @@
 import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
 import { test } from "node:test";
-import { ManualClock } from "../../kernel/clock/manual-clock.ts";
-import { systemIds } from "../../kernel/ids/ids.ts";
-import { OperationControl } from "../../kernel/operations/control.ts";
 import { FINAL_STATES } from "../../kernel/operations/tables.ts";
+import { worldTools } from "../../kernel/operations/testing/world-tools.ts";
 import { openSqlite } from "../../kernel/store/testing/stores.ts";
 import { type Expected, expectCleanSlate } from "../../services/compute/operations/testing/clean-slate.ts";
 import {
@@ -26,8 +24,8 @@ test(`${MIGRATIONS} migrations while servers and agents are killed and hosts cut
   const random = seeded(SEED);
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
   const database = await openSqlite(operationWorldMigrations);
-  const clock = new ManualClock();
-  const tools = { store: database.store, clock, ids: systemIds, control: new OperationControl(clock, systemIds) };
+  const tools = worldTools(database.store);
+  const { clock } = tools;
   const harness = new OperationHarness({ maxConcurrentLiveMigrations: 4 });
   const world = await OperationWorld.open(harness, tools);
   const { operations } = harness;

@@ -7,7 +7,8 @@ import type { Store } from "../../store/store.ts";
 import { type Operation, operation } from "../definition.ts";
 import { operationMigrations } from "../tables.ts";
 import { faultMatrix, matrixFailures } from "./fault-matrix.ts";
-import type { FaultWorld, WorldTools } from "./fault-run.ts";
+import type { FaultWorld } from "./fault-run.ts";
+import type { WorldTools } from "./world-tools.ts";
 
 /** A toy cloud: volumes in our database, disks on an agent. */
 interface Tables {

@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
-import { ManualClock } from "../../clock/manual-clock.ts";
-import { type IdSource, systemIds } from "../../ids/ids.ts";
 import { silentLogger } from "../../log/logger.ts";
 import type { Migration } from "../../store/migrate.ts";
 import type { Queries, Reading, Store, Tx, Unlisten } from "../../store/store.ts";
 import type { CallerFactory } from "../command-caller.ts";
-import { OperationControl, type StartOptions } from "../control.ts";
+import type { StartOptions } from "../control.ts";
 import type { AnyOperation, Json, Operation } from "../definition.ts";
 import { OperationRunner } from "../runner.ts";
 import { FINAL_STATES, type OperationRow, type OperationState, type OperationTables } from "../tables.ts";
 import type { FaultCase, Survey } from "./fault-cases.ts";
 import { FaultInjector } from "./fault-injector.ts";
+import { PassingTime } from "./passing-time.ts";
+import { type WorldTools, worldTools } from "./world-tools.ts";
 
 /** What surrounds the operation: made anew for each case, on an empty database. */
 export interface FaultWorld {
@@ -20,17 +20,11 @@ export interface FaultWorld {
   readonly definitions?: readonly AnyOperation[];
   /** Kills the agent that is at work and lets it start again. Without it, agents are not crashed. */
   crashAgent?(): Promise<void>;
-  /** Called again and again while a step is at work, for worlds whose agents need time to pass: `clock.advance(100)`. */
+  /** Called at every turn of the event loop while a step is at work. Without it, time passes whenever nothing is under way on the store. */
   pump?(): void;
+  /** Lets time pass while no step is at work, milliseconds. Without it, the clock is moved. */
+  pass?(ms: number): Promise<void>;
   close?(): Promise<void>;
-}
-
-export interface WorldTools {
-  readonly store: Store;
-  /** The runner's clock too. */
-  readonly clock: ManualClock;
-  readonly ids: IdSource;
-  readonly control: OperationControl;
 }
 
 /** The operation while nothing is at work on it. */
@@ -57,11 +51,10 @@ export interface FaultMatrixOptions<Input, World extends FaultWorld> {
   afterUnwind: (world: World) => Promise<void> | void;
 }
 
-const NEVER = new Promise<never>(() => {});
 const LEASE_MS = 30_000;
 const MAX_ROUNDS = 300;
-/** Real time: a step that is still at work after it hangs. */
-const HANG_MS = 10_000;
+/** Of the run's own clock: a step that is still at work after so much hangs. */
+const HANG_MS = 4 * 3_600_000;
 
 /** Runs the operation once with one fault, or with none, to its end. Rejects with what is wrong; unless `checked` the slate may be dirty. */
 export async function runFaultCase<Input, World extends FaultWorld>(
@@ -87,7 +80,7 @@ export async function runFaultCase<Input, World extends FaultWorld>(
     await run.expectNothingHeld();
     return survey;
   } finally {
-    await run.world.close?.();
+    await run.close();
   }
 }
 
@@ -98,11 +91,10 @@ class FaultRun<Input, World extends FaultWorld> {
   readonly #injector: FaultInjector;
   readonly #definitions: readonly AnyOperation[];
   readonly #id: string;
+  readonly #time: PassingTime;
   #runner: OperationRunner;
   #store: MortalStore;
   #dead = false;
-  /** Settles when the runner is to be taken for dead; that happens once. */
-  #death: Promise<void>;
   #runners = 0;
 
   private constructor(
@@ -119,9 +111,10 @@ class FaultRun<Input, World extends FaultWorld> {
     this.#injector = injector;
     this.#definitions = [injector.definition(definition), ...(world.definitions ?? [])];
     this.#id = id;
+    this.#time = new PassingTime(tools);
     this.#store = new MortalStore(tools.store);
     this.#runner = this.#newRunner();
-    this.#death = injector.died.then(() => {
+    void injector.died.then(() => {
       this.#dead = true;
     });
   }
@@ -132,14 +125,13 @@ class FaultRun<Input, World extends FaultWorld> {
     options: FaultMatrixOptions<Input, World>,
     faultCase: FaultCase | undefined,
   ): Promise<FaultRun<Input, World>> {
-    const clock = new ManualClock();
-    const control = new OperationControl(clock, systemIds);
-    const tools: WorldTools = { store, clock, ids: systemIds, control };
+    const tools = worldTools(store);
+    const { control } = tools;
     const world = await options.world(tools);
     const start = await options.given(world);
-    const id = await store.tx((t) => control.start(t, definition, start));
+    const id = await tools.store.tx((t) => control.start(t, definition, start));
     const injector = new FaultInjector(faultCase, {
-      cancel: (operationId) => store.tx((t) => control.cancel(t, operationId)),
+      cancel: (operationId) => tools.store.tx((t) => control.cancel(t, operationId)),
       crashAgent: async () => await world.crashAgent?.(),
     });
     return new FaultRun(world, options, tools, injector, definition, id);
@@ -151,6 +143,11 @@ class FaultRun<Input, World extends FaultWorld> {
 
   get faultHappened(): boolean {
     return this.#injector.happened;
+  }
+
+  async close(): Promise<void> {
+    await this.world.close?.();
+    await this.#tools.store.close();
   }
 
   /** Until this operation and all that it started have ended. */
@@ -169,7 +166,8 @@ class FaultRun<Input, World extends FaultWorld> {
         Number.isFinite(next),
         `nothing would ever wake it: ${live.map((row) => `${row.name} in ${row.step} for ${row.wait_signals}`).join(", ")}`,
       );
-      if (next > clock.now()) clock.advance(next - clock.now());
+      const ms = next - clock.now();
+      if (ms > 0) await (this.world.pass ? this.world.pass(ms) : clock.advance(ms));
     }
     return assert.fail(`no end after ${MAX_ROUNDS} rounds, in step ${(await this.#own()).step}`);
   }
@@ -184,7 +182,7 @@ class FaultRun<Input, World extends FaultWorld> {
   async #work(): Promise<void> {
     let idle = false;
     let failure: unknown;
-    const drained = this.#runner.drain().then(
+    this.#runner.drain().then(
       () => {
         idle = true;
       },
@@ -192,22 +190,16 @@ class FaultRun<Input, World extends FaultWorld> {
         failure = error;
       },
     );
-    let timer: NodeJS.Timeout | undefined;
-    const hang = new Promise<"hang">((resolve) => {
-      timer = setTimeout(() => resolve("hang"), HANG_MS);
-    });
+    const { clock } = this.#tools;
+    const begun = clock.now();
     while (!idle && !this.#dead && failure === undefined) {
-      const turn = new Promise<void>((resolve) => setImmediate(resolve));
-      const waits = this.world.pump ? [turn] : [drained, this.#death];
-      if ((await Promise.race([...waits, hang])) === "hang") {
-        assert.fail(`step ${(await this.#own()).step} is still at work after ${HANG_MS} ms`);
-      }
-      this.world.pump?.();
+      await this.#tools.store.turn();
+      if (this.world.pump) this.world.pump();
+      else this.#time.turn();
+      if (clock.now() - begun > HANG_MS) assert.fail(`step ${(await this.#own()).step} hangs`);
     }
-    clearTimeout(timer);
     if (failure !== undefined) throw failure;
     if (this.#dead || (await this.#own()).state === "running") {
-      if (this.#dead) this.#death = NEVER;
       this.#dead = false;
       this.#store.die();
       this.#store = new MortalStore(this.#tools.store);

@@ -33,14 +33,15 @@ export class ReusableStore {
   }
 
   async reset(): Promise<void> {
+    const sqlite = this.store.dialect === "sqlite";
+    const deletes = this.#tables.map((table) => `DELETE FROM "${table}"`);
+    const statements = sqlite
+      ? ["PRAGMA defer_foreign_keys = ON", ...deletes]
+      : // PostgreSQL takes them all at once: on the way to it, each alone costs more than its work.
+        [["SET LOCAL session_replication_role = replica", ...deletes].join(";")];
     await this.store.tx(async (t) => {
       const db = t.tables<Anything>();
-      const loose =
-        this.store.dialect === "sqlite"
-          ? "PRAGMA defer_foreign_keys = ON"
-          : "SET LOCAL session_replication_role = replica";
-      await sql.raw(loose).execute(db);
-      for (const table of this.#tables) await db.deleteFrom(table).execute();
+      for (const statement of statements) await sql.raw(statement).execute(db);
       for (const [table, rows] of this.#seeds) await db.insertInto(table).values(rows).execute();
     });
   }

@@ -1,9 +1,7 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { ManualClock } from "../../../kernel/clock/manual-clock.ts";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
-import { systemIds } from "../../../kernel/ids/ids.ts";
-import { OperationControl } from "../../../kernel/operations/control.ts";
+import { worldTools } from "../../../kernel/operations/testing/world-tools.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
 import type { VolumeRow } from "../store/tables.ts";
 import { createVolumeOperation } from "./create-volume.ts";
@@ -24,10 +22,9 @@ onBothStores("a new volume", (open) => {
     volume: Partial<VolumeRow>,
     prepare: (world: VolumeWorld) => Promise<Partial<VolumeRow> | undefined>,
   ): Promise<{ world: VolumeWorld; row: VolumeRow }> {
-    const { store } = await open(backendWorldMigrations);
-    const clock = new ManualClock();
-    const control = new OperationControl(clock, systemIds);
-    const world = new VolumeWorld(bound, { store, clock, ids: systemIds, control }, [removeLeftover]);
+    const tools = worldTools((await open(backendWorldMigrations)).store);
+    const { store, control } = tools;
+    const world = new VolumeWorld(bound, tools, [removeLeftover]);
     const more = await prepare(world);
     const { id } = await world.volume({ ...NOWHERE, ...volume, ...more });
     await store.tx((t) => control.start(t, definition, { input: { volumeId: id }, resourceId: id }));

@@ -1,11 +1,9 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { ManualClock } from "../../../kernel/clock/manual-clock.ts";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
-import { systemIds } from "../../../kernel/ids/ids.ts";
 import { silentLogger } from "../../../kernel/log/logger.ts";
-import { OperationControl } from "../../../kernel/operations/control.ts";
 import { OperationRunner } from "../../../kernel/operations/runner.ts";
+import { worldTools } from "../../../kernel/operations/testing/world-tools.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
 import { failoverOperation } from "./failover.ts";
 import { scopeTarget } from "./scope-calls.ts";
@@ -21,10 +19,9 @@ onBothStores("failover", (open) => {
     before: Parameters<BackendWorld["set"]>[1],
     prepare: (world: BackendWorld) => Promise<void> | void = () => {},
   ): Promise<BackendWorld> {
-    const { store } = await open(backendWorldMigrations);
-    const clock = new ManualClock();
-    const control = new OperationControl(clock, systemIds);
-    const world = new BackendWorld(bound, { store, clock, ids: systemIds, control });
+    const tools = worldTools((await open(backendWorldMigrations)).store);
+    const { store, clock, control } = tools;
+    const world = new BackendWorld(bound, tools);
     await world.backend("a@r");
     await prepare(world);
     const scope = await world.set("a@r", { ...before, replication_status: "failing-over" });

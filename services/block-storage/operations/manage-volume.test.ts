@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { ManualClock } from "../../../kernel/clock/manual-clock.ts";
-import { systemIds } from "../../../kernel/ids/ids.ts";
-import { OperationControl } from "../../../kernel/operations/control.ts";
+import { worldTools } from "../../../kernel/operations/testing/world-tools.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
 import type { BlockStorageTables } from "../store/tables.ts";
 import { manageVolumeOperation } from "./manage-volume.ts";
@@ -19,10 +17,9 @@ onBothStores("data that cannot be managed", (open) => {
     prepare: (world: VolumeWorld) => void | Promise<void>,
     { reference = STRAY, message = UNKNOWN, left }: { reference?: string; message?: string; left: string[] },
   ): Promise<void> {
-    const { store } = await open(backendWorldMigrations);
-    const clock = new ManualClock();
-    const control = new OperationControl(clock, systemIds);
-    const world = new VolumeWorld(bound, { store, clock, ids: systemIds, control });
+    const tools = worldTools((await open(backendWorldMigrations)).store);
+    const { store, control } = tools;
+    const world = new VolumeWorld(bound, tools);
     const id = await givenManaging(world);
     await prepare(world);
     const start = { input: { volumeId: id, reference }, resourceId: id, projectId: "p1" };

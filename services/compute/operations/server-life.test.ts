@@ -70,7 +70,7 @@ onBothStores("a server's life", (open) => {
     const { world, operations } = bench;
     const id = await world.given.server();
     world.sim.crashGuest("a", id);
-    await world.agents.settle();
+    await world.settle();
     await world.toTheEnd();
     await expectCleanSlate(world, { serverId: id, host: "a", vm: "stopped", power: "crashed" });
     await world.given.start(operations.power.start, await world.given.power(id, "start"));

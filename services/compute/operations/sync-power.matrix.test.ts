@@ -7,7 +7,7 @@ serverMatrix({
     const id = await world.given.server();
     world.agents.partition("a");
     world.sim.crashGuest("a", id);
-    await world.agents.settle();
+    await world.settle();
     world.agents.heal("a");
     return id;
   },

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { setImmediate } from "node:timers/promises";
 import { createSimComputeDriver } from "../../../agent/drivers/compute/sim/sim-compute-driver.ts";
 import { testSpecs } from "../../../agent/sim/testing/test-specs.ts";
 import { systemIds } from "../../../kernel/ids/ids.ts";
@@ -28,7 +27,7 @@ function comparisonOf({ world, operations }: Bench) {
           over = true;
         });
         while (!over) {
-          await setImmediate();
+          await world.tools.store.turn();
           world.pump();
         }
         await part;

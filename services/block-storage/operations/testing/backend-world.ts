@@ -3,7 +3,8 @@ import { announceService } from "../../../../kernel/fleet/services.ts";
 import { type FleetTables, fleetMigrations } from "../../../../kernel/fleet/tables.ts";
 import type { CallerFactory } from "../../../../kernel/operations/command-caller.ts";
 import { operationMigrations } from "../../../../kernel/operations/tables.ts";
-import type { FaultWorld, WorldTools } from "../../../../kernel/operations/testing/fault-run.ts";
+import type { FaultWorld } from "../../../../kernel/operations/testing/fault-run.ts";
+import type { WorldTools } from "../../../../kernel/operations/testing/world-tools.ts";
 import { counterMigration } from "../../../../kernel/store/counters.ts";
 import type { Migration } from "../../../../kernel/store/migrate.ts";
 import { parsePlace } from "../../domain/place.ts";
@@ -51,10 +52,6 @@ export class BackendWorld implements FaultWorld {
   constructor(bound: BoundTools, tools: WorldTools) {
     this.tools = tools;
     bound.inner = tools.clock;
-  }
-
-  pump(): void {
-    this.tools.clock.advance(100);
   }
 
   async backend(host: string, cluster: string | null = null): Promise<void> {

@@ -8,7 +8,8 @@ import { OperationControl } from "../../../../kernel/operations/control.ts";
 import type { AnyOperation } from "../../../../kernel/operations/definition.ts";
 import { OperationRunner } from "../../../../kernel/operations/runner.ts";
 import { FINAL_STATES, type OperationTables } from "../../../../kernel/operations/tables.ts";
-import type { FaultWorld, WorldTools } from "../../../../kernel/operations/testing/fault-run.ts";
+import type { FaultWorld } from "../../../../kernel/operations/testing/fault-run.ts";
+import type { WorldTools } from "../../../../kernel/operations/testing/world-tools.ts";
 import { parsePlace, withoutPool } from "../../domain/place.ts";
 import { defaultBlockStorageSettings } from "../../settings.ts";
 import { recordBackend } from "../../store/record-backend.ts";
@@ -52,10 +53,6 @@ export class VolumeWorld implements FaultWorld {
     this.tools = tools;
     this.definitions = definitions;
     bound.inner = tools.clock;
-  }
-
-  pump(): void {
-    this.tools.clock.advance(100);
   }
 
   /** `node@backend`, which is what its volumes are placed on, maybe in a cluster. */

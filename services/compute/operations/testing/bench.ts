@@ -1,9 +1,7 @@
 import assert from "node:assert/strict";
 import { sql } from "kysely";
-import { ManualClock } from "../../../../kernel/clock/manual-clock.ts";
-import { systemIds } from "../../../../kernel/ids/ids.ts";
-import { OperationControl } from "../../../../kernel/operations/control.ts";
 import type { OperationTables } from "../../../../kernel/operations/tables.ts";
+import { worldTools } from "../../../../kernel/operations/testing/world-tools.ts";
 import type { Migration } from "../../../../kernel/store/migrate.ts";
 import type { TestStore } from "../../../../kernel/store/testing/stores.ts";
 import type { ComputeSettings } from "../../settings.ts";
@@ -26,9 +24,7 @@ export class Bench {
   /** `skewMs`: how far the hosts' clocks are ahead of the server's. */
   static async open(open: Open, settings: Partial<ComputeSettings> = {}, skewMs = 0): Promise<Bench> {
     const test = await open(operationWorldMigrations);
-    const clock = new ManualClock();
-    const tools = { store: test.store, clock, ids: systemIds, control: new OperationControl(clock, systemIds) };
-    const world = await OperationWorld.open(new OperationHarness(settings), tools, undefined, skewMs);
+    const world = await OperationWorld.open(new OperationHarness(settings), worldTools(test.store), undefined, skewMs);
     await test.store.tx(async (t) => {
       for (const statement of LOG[test.store.dialect]) await sql.raw(statement).execute(t.tables<Log>());
     });

@@ -1,6 +1,6 @@
 import type { StartOptions } from "../../../../kernel/operations/control.ts";
 import type { Operation } from "../../../../kernel/operations/definition.ts";
-import type { WorldTools } from "../../../../kernel/operations/testing/fault-run.ts";
+import type { WorldTools } from "../../../../kernel/operations/testing/world-tools.ts";
 import type { Tx } from "../../../../kernel/store/store.ts";
 import type { TaskState } from "../../domain/server-state.ts";
 import { POWER } from "../../domain/server-state.ts";

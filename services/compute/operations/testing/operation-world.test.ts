@@ -1,11 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
-import { ManualClock } from "../../../../kernel/clock/manual-clock.ts";
 import { servicesOn } from "../../../../kernel/fleet/services.ts";
 import { defaultFleetSettings } from "../../../../kernel/fleet/settings.ts";
-import { systemIds } from "../../../../kernel/ids/ids.ts";
-import { OperationControl } from "../../../../kernel/operations/control.ts";
+import { worldTools } from "../../../../kernel/operations/testing/world-tools.ts";
 import type { Store } from "../../../../kernel/store/store.ts";
 import { openSqlite } from "../../../../kernel/store/testing/stores.ts";
 import { OperationHarness, operationWorldMigrations } from "./operation-harness.ts";
@@ -27,10 +25,9 @@ function slow(store: Store): Store {
 
 test("hosts that live are seen to live while time passes, however slow the database is", async () => {
   const database = await openSqlite(operationWorldMigrations);
-  const clock = new ManualClock();
-  const control = new OperationControl(clock, systemIds);
-  const harness = new OperationHarness();
-  const world = await OperationWorld.open(harness, { store: slow(database.store), clock, ids: systemIds, control });
+  const tools = worldTools(slow(database.store));
+  const { clock } = tools;
+  const world = await OperationWorld.open(new OperationHarness(), tools);
   world.agents.partition("a");
   await world.pass(70_000);
   const services = await servicesOn(database.store.read, [...HOSTS]);

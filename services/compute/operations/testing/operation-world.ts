@@ -1,4 +1,3 @@
-import { setImmediate } from "node:timers/promises";
 import { createSimComputeDriver } from "../../../../agent/drivers/compute/sim/sim-compute-driver.ts";
 import { SimWorld } from "../../../../agent/drivers/compute/sim/sim-world.ts";
 import { computeService } from "../../../../agent/runtime/compute-service.ts";
@@ -13,7 +12,9 @@ import type { CallerFactory } from "../../../../kernel/operations/command-caller
 import type { AnyOperation } from "../../../../kernel/operations/definition.ts";
 import { OperationRunner } from "../../../../kernel/operations/runner.ts";
 import { FINAL_STATES, type OperationRow, type OperationTables } from "../../../../kernel/operations/tables.ts";
-import type { FaultWorld, WorldTools } from "../../../../kernel/operations/testing/fault-run.ts";
+import type { FaultWorld } from "../../../../kernel/operations/testing/fault-run.ts";
+import { PassingTime } from "../../../../kernel/operations/testing/passing-time.ts";
+import type { WorldTools } from "../../../../kernel/operations/testing/world-tools.ts";
 import { ensureDefaultNetwork } from "../../../network/seed.ts";
 import { listOperations } from "../compute-operations.ts";
 import { type Given, given } from "./given.ts";
@@ -21,8 +22,6 @@ import { MortalProcess } from "./mortal-process.ts";
 import type { OperationHarness } from "./operation-harness.ts";
 
 export const HOSTS = ["a", "b", "c"] as const;
-/** Turns of the event loop without anything to do for an agent after which only time can help. */
-const CALM_TURNS = { sqlite: 60, postgres: 1500 } as const;
 const MAX_ROUNDS = 2000;
 /** Short enough for every host to be heard and written down in time. */
 const PART_MS = 10_000;
@@ -42,9 +41,9 @@ export class OperationWorld implements FaultWorld {
   #process: MortalProcess;
   #runner: OperationRunner | undefined;
   #drained: Promise<void> | undefined;
+  readonly #time: PassingTime;
   #runners = 0;
   #wake: (host: string) => void = () => {};
-  #calm = 0;
 
   private constructor(harness: OperationHarness, tools: WorldTools, under: AnyOperation | undefined, skewMs: number) {
     this.harness = harness;
@@ -67,6 +66,7 @@ export class OperationWorld implements FaultWorld {
       random: () => 0.5,
       log: silentLogger,
     });
+    this.#time = new PassingTime(tools, () => !this.agents.quiet);
     this.sim.faults.onCrash((host) => void this.agents.restart(host));
     this.given = given(this);
   }
@@ -83,17 +83,19 @@ export class OperationWorld implements FaultWorld {
     await ensureDefaultNetwork(tools.store, harness.networkContext, { projectId: "admin" });
     const tokens = HOSTS.map(async (name) => ({ name, token: await world.membership.createToken(name) }));
     await world.agents.add(await Promise.all(tokens));
-    await world.agents.settle();
+    await world.settle();
     return world;
   }
 
-  /** Lets the simulated hypervisors work; when nothing moves any more, lets time pass. */
+  /** Lets the simulated hypervisors work; when nothing moves any more, lets time pass. Called at every turn of the event loop. */
   pump(): void {
     this.sim.drain();
-    this.#calm = this.agents.quiet ? this.#calm + 1 : 0;
-    if (this.#calm <= CALM_TURNS[this.tools.store.dialect]) return;
-    this.#calm = 0;
-    this.tools.clock.advance(500);
+    this.#time.turn();
+  }
+
+  /** Resolves when only time could change anything. */
+  async settle(): Promise<void> {
+    await this.#time.settle();
   }
 
   /** The next command that reaches a driver is carried out, but its agent dies before it can answer, and comes back. */
@@ -105,7 +107,7 @@ export class OperationWorld implements FaultWorld {
   async work(disturb: () => Promise<void> = async () => {}): Promise<void> {
     this.#begin();
     while (this.#drained) {
-      await setImmediate();
+      await this.tools.store.turn();
       await disturb();
       this.pump();
     }
@@ -115,7 +117,7 @@ export class OperationWorld implements FaultWorld {
   async workUntil(enough: () => boolean): Promise<void> {
     this.#begin();
     while (this.#drained && !enough()) {
-      await setImmediate();
+      await this.tools.store.turn();
       this.pump();
     }
     if (!enough()) throw new Error("everything was done before what was waited for");
@@ -151,7 +153,7 @@ export class OperationWorld implements FaultWorld {
       if (await until()) return;
       const live = await this.live();
       if (live.length === 0) {
-        await this.agents.settle();
+        await this.settle();
         return;
       }
       const next = Math.min(...live.map((row) => row.run_at ?? Number.POSITIVE_INFINITY));
@@ -177,7 +179,7 @@ export class OperationWorld implements FaultWorld {
     await this.fleet.flush();
     for (let left = ms; left > 0; left -= PART_MS) {
       this.tools.clock.advance(Math.min(PART_MS, left));
-      await this.agents.settle();
+      await this.settle();
       await this.fleet.flush();
     }
   }
