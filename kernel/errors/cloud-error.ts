@@ -13,6 +13,8 @@ export type ErrorKind =
 export interface ErrorDetails {
   /** Text for operators: goes to the log, never to a client. */
   internal?: string;
+  /** Why, for administrators: kept beside the message wherever that is stored, and shown to nobody else; must hold no secret. */
+  reason?: string;
   /** Facts a client may use; must hold no secret. */
   fields?: Record<string, unknown>;
   cause?: unknown;
@@ -29,6 +31,7 @@ export class CloudError extends Error {
   readonly kind: ErrorKind;
   readonly code: string;
   readonly internal: string | undefined;
+  readonly reason: string | undefined;
   readonly fields: Record<string, unknown>;
   readonly httpStatus: number | undefined;
 
@@ -37,6 +40,7 @@ export class CloudError extends Error {
     this.kind = kind;
     this.code = code;
     this.internal = details.internal;
+    this.reason = details.reason;
     this.fields = details.fields ?? {};
     this.httpStatus = details.httpStatus;
   }
@@ -47,22 +51,27 @@ export class CloudError extends Error {
   }
 }
 
-/** What of an error may be stored in a journal and shown to its owner. */
+/** What of an error may be stored in a journal and, without the reason, shown to its owner. */
 export interface PublicFault {
   kind: ErrorKind;
   code: string;
   message: string;
+  /** For administrators. */
+  reason?: string;
 }
 
 /** Unknown errors become `internal` with a neutral text; their own text stays in the log. */
 export function publicFault(error: unknown): PublicFault {
-  if (error instanceof CloudError) return { kind: error.kind, code: error.code, message: error.message };
+  if (error instanceof CloudError) {
+    const { kind, code, message, reason } = error;
+    return reason === undefined ? { kind, code, message } : { kind, code, message, reason };
+  }
   return { kind: "internal", code: "internal.unexpected", message: "An unexpected error occurred." };
 }
 
 /** Rebuilds an error from its stored or transmitted form. */
-export function errorFromFault(fault: PublicFault): CloudError {
-  return new CloudError(fault.kind, fault.code, fault.message);
+export function errorFromFault({ kind, code, message, reason }: PublicFault): CloudError {
+  return new CloudError(kind, code, message, reason === undefined ? {} : { reason });
 }
 
 /** For the default branch of an exhaustive switch. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Loggers } from "./logger.ts";
+import { errorFields, Loggers } from "./logger.ts";
 
 function recorded() {
   const lines: Record<string, unknown>[] = [];
@@ -38,4 +38,10 @@ test("secrets are not written", () => {
   const { loggers, lines } = recorded();
   loggers.get("http").info({ password: "hush", body: { password: "hush" } }, "a login");
   assert.doesNotMatch(JSON.stringify(lines), /hush/);
+});
+
+test("an error says to operators what its message does not", () => {
+  const error = Object.assign(new Error("No room."), { reason: "3 hosts, 0 up", internal: "flavor 1" });
+  assert.equal(errorFields(error).err, "Error: No room. (3 hosts, 0 up) (flavor 1)");
+  assert.equal(errorFields(new Error("No room.")).err, "Error: No room.");
 });

@@ -110,10 +110,16 @@ export function errorFields(error: unknown): { err: string; causes?: string[]; s
   const causes: string[] = [];
   for (let cause = error.cause; cause instanceof Error && causes.length < 8; cause = cause.cause)
     causes.push(cause.message);
-  const internal = "internal" in error && typeof error.internal === "string" ? ` (${error.internal})` : "";
+  const told = [textOf(error, "reason"), textOf(error, "internal")].filter((text) => text !== undefined);
+  const forOperators = told.map((text) => ` (${text})`).join("");
   return {
-    err: `${error.name}: ${error.message}${internal}`,
+    err: `${error.name}: ${error.message}${forOperators}`,
     ...(causes.length > 0 ? { causes } : {}),
     ...(error.stack ? { stack: error.stack } : {}),
   };
+}
+
+function textOf(error: object, key: "reason" | "internal"): string | undefined {
+  const text: unknown = (error as Partial<Record<typeof key, unknown>>)[key];
+  return typeof text === "string" ? text : undefined;
 }

@@ -1,6 +1,8 @@
 export interface FaultBody {
   readonly code: string;
   readonly message: string;
+  /** Shown to administrators. */
+  readonly reason?: string;
 }
 
 export const OPERATION_STATES = ["ready", "running", "waiting", "stuck", "done", "undone", "abandoned"] as const;

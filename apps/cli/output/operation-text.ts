@@ -1,4 +1,4 @@
-import { hasEnded, type OperationBody } from "../cloud/operation-body.ts";
+import { type FaultBody, hasEnded, type OperationBody } from "../cloud/operation-body.ts";
 
 const BAR = 20;
 
@@ -21,7 +21,10 @@ export function standing(operation: OperationBody): string {
   return [`${state} ${step ?? ""} ${percent} %`.replace("  ", " "), ...notes].join("; ");
 }
 
-const because = (fault: { message: string } | null): string => (fault === null ? "" : `: ${fault.message}`);
+function because(fault: FaultBody | null): string {
+  if (fault === null) return "";
+  return fault.reason === undefined ? `: ${fault.message}` : `: ${fault.message} (${fault.reason})`;
+}
 
 /** `1f0c93ab  server.live_migrate  server 61bd3874  running copy 52 %` */
 export function plainLine(operation: OperationBody): string {

@@ -40,6 +40,7 @@ test("where an operation stands, in words", () => {
     operation({ direction: "undo", fault }),
     operation({ state: "done" }),
     operation({ state: "undone", fault }),
+    operation({ state: "undone", fault: { ...fault, reason: "3 hosts, 0 up" } }),
     operation({ state: "undone", cancelled: true }),
     operation({ state: "abandoned" }),
   ].map(standing);
@@ -51,6 +52,7 @@ test("where an operation stands, in words", () => {
     "running migrate 50 %; undoing: No valid host was found.",
     "done",
     "undone: No valid host was found.",
+    "undone: No valid host was found. (3 hosts, 0 up)",
     "undone: cancelled",
     "abandoned: a later request took the server over",
   ]);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { systemClock } from "../../clock/clock.ts";
+import { CloudError } from "../../errors/cloud-error.ts";
 import type { HttpServer } from "../../http/server.ts";
 import { ADMIN, exampleServer, PROJECT, READER, tokens } from "../../http/testing.ts";
 import { silentLogger } from "../../log/logger.ts";
@@ -17,6 +18,14 @@ const waiting = operation<{ secret: string }>("test.wait", { deadlineMs: 1000, r
   })
   .build();
 
+const failing = operation<null>("test.fail", { deadlineMs: 1000, resource: "thing" })
+  .step("fail", {
+    effect: async () => {
+      throw new CloudError("noCapacity", "test.full", "There is no room.", { reason: "host-7 is full" });
+    },
+  })
+  .build();
+
 describe("the operations API", () => {
   const open: (() => Promise<void>)[] = [];
   after(async () => {
@@ -30,7 +39,7 @@ describe("the operations API", () => {
         open.push(store.dispose);
         return store;
       },
-      { definitions: [waiting] },
+      { definitions: [waiting, failing] },
     );
     const admin = { name: "context_is_admin", rule: "role:admin", description: "" };
     const policy = new Policy({ defaults: [...operationPolicies, admin], log: silentLogger });
@@ -71,6 +80,26 @@ describe("the operations API", () => {
     assert.equal(shown.body.operation.steps[0].step, "wait");
     assert.equal((await ask(server, READER, `/${foreign}`)).status, 404);
     assert.equal((await ask(server, ADMIN, `/${foreign}`)).status, 200);
+  });
+
+  test("why there was no room is for administrators", async () => {
+    const { bench, server } = await start();
+    const id = await bench.tx((t) =>
+      bench.control.start(t, failing, { input: null, resourceId: "thing-2", projectId: PROJECT }),
+    );
+    await bench.drain();
+    const address = await server.listen({ host: "127.0.0.1", port: 0 });
+    for (const token of [READER, ADMIN]) {
+      const sees = token === ADMIN ? { reason: "host-7 is full" } : {};
+      const fault = { kind: "noCapacity", code: "test.full", message: "There is no room.", ...sees };
+      const shown = (await ask(server, token, `/${id}`)).body.operation;
+      assert.deepEqual([shown.fault, shown.steps[0].fault], [fault, fault]);
+      const [listed] = (await ask(server, token, "?name=test.fail")).body.operations;
+      assert.deepEqual(listed.fault, fault);
+      assert.deepEqual((await ask(server, token, `/${id}/wait`)).body.operation.fault, fault);
+      const events = await fetch(`${address}/v1/operations/${id}/events`, { headers: { "x-auth-token": token } });
+      assert.equal((await events.text()).includes("host-7"), token === ADMIN);
+    }
   });
 
   test("cancel and retry are for administrators", async () => {

@@ -76,8 +76,9 @@ function list({ store }: OperationRouteOptions): Route {
       };
       const page = pageOf(request);
       const rows = await listOperations(store.read, filter, page);
+      const bodies = rows.map((row) => operationBody(row, request.context));
       const markerOf = (row: Record<string, unknown>) => String(row.id);
-      return { body: pageBody(request, "operations", rows.map(operationBody), { limit: page.limit, markerOf }) };
+      return { body: pageBody(request, "operations", bodies, { limit: page.limit, markerOf }) };
     },
   });
 }
@@ -90,7 +91,9 @@ function show({ store }: OperationRouteOptions): Route {
     policy: SHOW,
     async handler(request) {
       const { operation, steps } = await find(store, request, SHOW);
-      return { body: { operation: { ...operationBody(operation), steps: steps.map(stepBody) } } };
+      const viewer = request.context;
+      const shown = steps.map((step) => stepBody(step, viewer));
+      return { body: { operation: { ...operationBody(operation, viewer), steps: shown } } };
     },
   });
 }
@@ -112,7 +115,7 @@ function wait(options: OperationRouteOptions): Route {
       const timer = options.clock.after((request.query.timeout ?? 60) * 1000, () => expired.abort());
       try {
         const found = await whenEnded(watching(options, request, expired.signal), operation.id);
-        return { body: { operation: operationBody(found?.operation ?? operation) } };
+        return { body: { operation: operationBody(found?.operation ?? operation, request.context) } };
       } finally {
         timer.cancel();
       }
@@ -128,7 +131,7 @@ function watch(options: OperationRouteOptions): Route {
     policy: SHOW,
     async handler(request) {
       const { operation } = await find(options.store, request, SHOW);
-      return eventStream(request, eventsOf(watching(options, request), operation.id));
+      return eventStream(request, eventsOf(watching(options, request), operation.id, request.context));
     },
   });
 }
@@ -144,7 +147,7 @@ function watchAll(options: OperationRouteOptions): Route {
     handler(request) {
       const projectId = visibleProject(request, request.query.project_id);
       const wanted = (operation: OperationView) => projectId === undefined || operation.projectId === projectId;
-      return eventStream(request, eventsOfAll(watching(options, request), wanted));
+      return eventStream(request, eventsOfAll(watching(options, request), request.context, wanted));
     },
   });
 }

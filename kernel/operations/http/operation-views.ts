@@ -1,8 +1,14 @@
 import { isoMicros } from "../../clock/clock.ts";
+import type { PublicFault } from "../../errors/cloud-error.ts";
 import type { OperationView, StepView } from "../queries.ts";
 
+/** Who is shown it. */
+export interface Viewer {
+  readonly isAdmin: boolean;
+}
+
 /** An operation on the wire; times are UTC with microseconds and no zone, like those of OpenStack's actions. */
-export function operationBody(view: OperationView): Record<string, unknown> {
+export function operationBody(view: OperationView, viewer: Viewer): Record<string, unknown> {
   return {
     id: view.id,
     name: view.name,
@@ -18,8 +24,8 @@ export function operationBody(view: OperationView): Record<string, unknown> {
     step: view.step,
     percent: view.percent,
     detail: view.detail,
-    fault: view.fault,
-    trouble: view.trouble,
+    fault: faultBody(view.fault, viewer),
+    trouble: faultBody(view.trouble, viewer),
     attempts: view.attempts,
     waiting_for: view.waitingFor,
     next_run_at: time(view.nextRunAt),
@@ -29,7 +35,7 @@ export function operationBody(view: OperationView): Record<string, unknown> {
   };
 }
 
-export function stepBody(view: StepView): Record<string, unknown> {
+export function stepBody(view: StepView, viewer: Viewer): Record<string, unknown> {
   return {
     step: view.step,
     run: view.run,
@@ -37,10 +43,17 @@ export function stepBody(view: StepView): Record<string, unknown> {
     attempts: view.attempts,
     event: view.event,
     host: view.host,
-    fault: view.fault,
+    fault: faultBody(view.fault, viewer),
     started_at: time(view.startedAt),
     finished_at: time(view.finishedAt),
   };
+}
+
+/** Reasons name hosts and what is on them: they are the administrators'. */
+function faultBody(fault: PublicFault | null, { isAdmin }: Viewer): PublicFault | null {
+  if (fault === null || isAdmin) return fault;
+  const { kind, code, message } = fault;
+  return { kind, code, message };
 }
 
 function time(ms: number | null): string | null {

@@ -3,7 +3,7 @@ import type { ServerEvent } from "../../http/sse.ts";
 import type { Store } from "../../store/store.ts";
 import { CHANGED_CHANNEL } from "../channels.ts";
 import { isFinal, type OperationView, showOperation } from "../queries.ts";
-import { operationBody } from "./operation-views.ts";
+import { operationBody, type Viewer } from "./operation-views.ts";
 
 /** A notification may get lost with a database connection, so whoever waits looks again by itself this often. */
 const LOOK_AGAIN_MS = 5_000;
@@ -70,7 +70,7 @@ export async function whenEnded(watching: Watching, id: string) {
 }
 
 /** The operation as it is now and after each change, to its end. */
-export async function* eventsOf(watching: Watching, id: string): AsyncGenerator<ServerEvent> {
+export async function* eventsOf(watching: Watching, id: string, viewer: Viewer): AsyncGenerator<ServerEvent> {
   const feed = new ChangeFeed(watching, id);
   let last = "";
   try {
@@ -78,7 +78,7 @@ export async function* eventsOf(watching: Watching, id: string): AsyncGenerator<
       const found = await showOperation(watching.store.read, id);
       if (!found) return;
       const text = JSON.stringify(found.operation);
-      if (text !== last) yield eventOf(found.operation);
+      if (text !== last) yield eventOf(found.operation, viewer);
       last = text;
       if (isFinal(found.operation.state)) return;
       await feed.next();
@@ -91,6 +91,7 @@ export async function* eventsOf(watching: Watching, id: string): AsyncGenerator<
 /** Every change of the operations that `wanted` lets through. */
 export async function* eventsOfAll(
   watching: Watching,
+  viewer: Viewer,
   wanted: (operation: OperationView) => boolean,
 ): AsyncGenerator<ServerEvent> {
   const feed = new ChangeFeed(watching);
@@ -98,7 +99,7 @@ export async function* eventsOfAll(
     while (!watching.over.aborted) {
       for (const id of await feed.next()) {
         const found = await showOperation(watching.store.read, id);
-        if (found && wanted(found.operation)) yield eventOf(found.operation);
+        if (found && wanted(found.operation)) yield eventOf(found.operation, viewer);
       }
     }
   } finally {
@@ -106,6 +107,6 @@ export async function* eventsOfAll(
   }
 }
 
-function eventOf(operation: OperationView): ServerEvent {
-  return { event: "operation", data: { operation: operationBody(operation) } };
+function eventOf(operation: OperationView, viewer: Viewer): ServerEvent {
+  return { event: "operation", data: { operation: operationBody(operation, viewer) } };
 }

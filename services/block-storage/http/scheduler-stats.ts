@@ -4,12 +4,13 @@ import { byVersion, type Route, route } from "../../../kernel/http/route.ts";
 import { looseBoolean } from "../../../kernel/http/schemas.ts";
 import { factsOf } from "../domain/backend-facts.ts";
 import { withoutPool } from "../domain/place.ts";
+import { poolCapabilities } from "../domain/pool-capabilities.ts";
 import { schedulablePools } from "../scheduler/pools.ts";
 import { poolFitsType } from "../scheduler/type-fit.ts";
 import { findBackend } from "../store/backends.ts";
 import { findType } from "../store/find-type.ts";
 import type { FaceDependencies } from "./dependencies.ts";
-import { backendCapabilities, poolCapabilities } from "./pool-view.ts";
+import { backendCapabilities } from "./pool-view.ts";
 
 const POOLS = "scheduler_extension:scheduler_stats:get_pools";
 const CAPABILITIES = "volume_extension:capabilities";

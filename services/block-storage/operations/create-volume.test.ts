@@ -39,13 +39,18 @@ onBothStores("a new volume", (open) => {
       return undefined;
     });
     assert.deepEqual([placed.row.host, placed.row.status], ["b@r#r", "available"]);
-    for (const volume of [{ size_gib: 31 }, { zone: "elsewhere" }]) {
+    for (const { why, ...volume } of [
+      { size_gib: 31, why: "1 in zone nova, 1 not tried in vain, 1 whose storage works, 0 with 31 GiB free" },
+      { zone: "elsewhere", why: "0 in zone elsewhere" },
+    ]) {
       const { world, row } = await run(volume, async (given) => {
         await given.backend("b@r", null, 30);
         return undefined;
       });
       assert.deepEqual([row.host, row.status, await world.messages()], [null, "error", [NO_BACKEND]]);
       assert.deepEqual(world.arrays.told, []);
+      const { reason } = await world.faultOf(row.id);
+      assert.equal(reason, `1 pools up, enabled and not frozen, ${why}`);
     }
   });
 

@@ -1,6 +1,6 @@
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import type { Tx } from "../../../kernel/store/store.ts";
-import { poolCapabilities } from "../http/pool-view.ts";
+import { poolCapabilities } from "../domain/pool-capabilities.ts";
 import type { VolumeTypeRow } from "../store/tables.ts";
 import { holdPool, type Judging, type Pool, schedulablePools } from "./pools.ts";
 import { poolFitsType } from "./type-fit.ts";
@@ -21,23 +21,55 @@ export interface PoolRequest {
  * `block-storage.no_backend` (noCapacity).
  */
 export async function selectPool(t: Tx, deps: Judging, request: PoolRequest): Promise<Pool> {
-  const fitting = (await schedulablePools(t, deps)).filter((pool) => fits(pool, request));
+  const pools = await schedulablePools(t, deps);
+  const wanted = filters(request);
+  const fitting = pools.filter((pool) => wanted.every(({ holds }) => holds(pool)));
   for (const pool of fitting.toSorted((a, b) => roomOf(b) - roomOf(a))) if (await holdPool(t, deps, pool)) return pool;
-  throw new CloudError("noCapacity", "block-storage.no_backend", "No valid backend was found.");
+  throw new CloudError("noCapacity", "block-storage.no_backend", "No valid backend was found.", {
+    reason: whyNone(pools, wanted),
+  });
 }
 
-function fits(pool: Pool, { sizeGiB, zone, type, exclude, only }: PoolRequest): boolean {
-  return (
-    pool.zone === zone &&
-    (only === null || pool.scope === only) &&
-    !exclude.includes(pool.scope) &&
-    poolTakes(pool, { sizeGiB, type })
-  );
+/** One thing that a pool must be. */
+interface Filter {
+  /** Of how many pools, in a sentence: `2 in zone nova`. */
+  readonly pools: string;
+  readonly holds: (pool: Pool) => boolean;
+}
+
+/** What the pool must be, in the order in which `whyNone` tells of it. */
+function filters({ sizeGiB, zone, type, exclude, only }: PoolRequest): Filter[] {
+  return [
+    { pools: `in zone ${zone}`, holds: (pool) => pool.zone === zone },
+    ...(only === null ? [] : [{ pools: `of ${only}, which has the data`, holds: (pool: Pool) => pool.scope === only }]),
+    { pools: "not tried in vain", holds: (pool) => !exclude.includes(pool.scope) },
+    ...takingFilters({ sizeGiB, type }),
+  ];
+}
+
+/** How many pools each filter left over, until none: `2 pools up, enabled and not frozen, 2 in zone nova, 0 with 10 GiB free`. */
+function whyNone(pools: readonly Pool[], wanted: readonly Filter[]): string {
+  let left = pools;
+  const steps = [`${left.length} pools up, enabled and not frozen`];
+  for (const filter of wanted) {
+    if (left.length === 0) break;
+    left = left.filter(filter.holds);
+    steps.push(`${left.length} ${filter.pools}`);
+  }
+  return [...steps, ...(left.length > 0 ? ["0 that could be held"] : [])].join(", ");
+}
+
+function takingFilters({ sizeGiB, type }: Pick<PoolRequest, "sizeGiB" | "type">): Filter[] {
+  return [
+    { pools: "whose storage works", holds: (pool) => pool.facts.backendState === "up" },
+    { pools: `with ${sizeGiB} GiB free`, holds: (pool) => roomOf(pool) >= sizeGiB },
+    { pools: `as the type ${type.name} asks`, holds: (pool) => poolSuits(pool, type) },
+  ];
 }
 
 /** Whether the pool works, has the room, and what the type asks for. */
-export function poolTakes(pool: Pool, { sizeGiB, type }: Pick<PoolRequest, "sizeGiB" | "type">): boolean {
-  return pool.facts.backendState === "up" && roomOf(pool) >= sizeGiB && poolSuits(pool, type);
+export function poolTakes(pool: Pool, request: Pick<PoolRequest, "sizeGiB" | "type">): boolean {
+  return takingFilters(request).every(({ holds }) => holds(pool));
 }
 
 /** Whether the pool has what the type asks for. */

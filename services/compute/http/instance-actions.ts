@@ -125,7 +125,7 @@ function eventView(
     start_time: isoMicros(event.started_at),
     finish_time: microsOrNull(event.finished_at),
     result: running ? null : fault ? "Error" : "Success",
-    ...(sees.full ? { traceback: null } : {}),
+    ...(sees.full ? { traceback: fault?.reason ?? null } : {}),
     ...(version.atLeast("2.62") ? { hostId: hostIdOf(server.project_id, event.event_host) } : {}),
     ...(version.atLeast("2.62") && sees.full ? { host: event.event_host } : {}),
     ...(version.atLeast("2.84") && sees.details ? { details: running ? null : (fault?.message ?? null) } : {}),

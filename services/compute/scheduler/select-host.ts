@@ -1,4 +1,4 @@
-import { sql } from "kysely";
+import { type Expression, type ExpressionBuilder, type SqlBool, sql } from "kysely";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import type { FleetTables } from "../../../kernel/fleet/tables.ts";
 import type { Tx } from "../../../kernel/store/store.ts";
@@ -52,9 +52,72 @@ export async function selectHost(t: Tx, deps: ComputeDependencies, request: Host
     "compute.no_valid_host",
     "No valid host was found. There are not enough hosts available.",
     {
+      reason: await whyNone(t, deps, request, forced),
       internal: JSON.stringify({ ...request, flavor: request.flavor.id }),
     },
   );
+}
+
+/** One thing that a host must be. */
+interface Filter {
+  /** Of how many hosts, in a sentence: `2 in zone nova`. */
+  readonly hosts: string;
+  readonly holds: (eb: Hosts) => Expression<SqlBool>;
+}
+
+type Hosts = ExpressionBuilder<ComputeTables & FleetTables, "compute_hosts" | "services">;
+
+/** What the host must be, in the order in which `whyNone` tells of it. */
+function filters(deps: ComputeDependencies, request: HostRequest, forced: boolean): Filter[] {
+  const { flavor, exclude, zone, only, together = null, apart = [] } = request;
+  const { cpuAllocationRatio, ramAllocationRatio, diskAllocationRatio } = deps.settings;
+  const disk = flavor.diskGiB + flavor.ephemeralGiB;
+  const alive = deps.kernel.clock.now() - deps.fleet.serviceDownTimeMs;
+  const list: Filter[] = [];
+  const add = (hosts: string, holds: Filter["holds"]) => void list.push({ hosts, holds });
+  if (only !== null) add(`named ${only}`, (eb) => eb("compute_hosts.host", "=", only));
+  if (!forced) {
+    add("enabled", (eb) => eb("services.disabled", "=", 0));
+    add("up", (eb) => eb.and([eb("services.forced_down", "=", 0), eb("services.last_seen", ">=", alive)]));
+    if (zone !== null) add(`in zone ${zone}`, (eb) => eb("compute_hosts.zone", "=", zone));
+  }
+  if (exclude.length > 0) add("not left out", (eb) => eb("compute_hosts.host", "not in", exclude));
+  add("without anything of the server", (eb) =>
+    eb(
+      "compute_hosts.host",
+      "not in",
+      eb.selectFrom("allocations").select("allocations.host").where("allocations.server_id", "=", request.serverId),
+    ),
+  );
+  if (forced) return list;
+  if (together !== null)
+    add("that hints and server group allow", (eb) =>
+      together.length === 0 ? eb.lit(false) : eb("compute_hosts.host", "in", together),
+    );
+  if (apart.length > 0)
+    add("apart from those that hints and server group rule out", (eb) => eb("compute_hosts.host", "not in", apart));
+  add(
+    `with ${flavor.vcpus} VCPUs free`,
+    () => sql<SqlBool>`vcpus_used + ${flavor.vcpus} <= vcpus * ${sql.lit(cpuAllocationRatio)}`,
+  );
+  add(
+    `with ${flavor.ramMiB} MiB of memory free`,
+    () => sql<SqlBool>`ram_used_mib + ${flavor.ramMiB} <= ram_mib * ${sql.lit(ramAllocationRatio)}`,
+  );
+  add(
+    `with ${disk} GiB of disk free`,
+    () => sql<SqlBool>`disk_used_gib + ${disk} <= disk_gib * ${sql.lit(diskAllocationRatio)}`,
+  );
+  return list;
+}
+
+function computeHosts(t: Tx) {
+  return t
+    .tables<ComputeTables & FleetTables>()
+    .selectFrom("compute_hosts")
+    .innerJoin("services", (join) =>
+      join.onRef("services.host", "=", "compute_hosts.host").on("services.binary_name", "=", "nova-compute"),
+    );
 }
 
 async function candidates(
@@ -64,43 +127,37 @@ async function candidates(
   forced: boolean,
   offset: number,
 ): Promise<ComputeHostRow[]> {
-  const { flavor, exclude } = request;
-  const { cpuAllocationRatio, ramAllocationRatio, diskAllocationRatio } = deps.settings;
-  const disk = flavor.diskGiB + flavor.ephemeralGiB;
-  const alive = deps.kernel.clock.now() - deps.fleet.serviceDownTimeMs;
-  const { together = null, apart = [], preferred = [], avoided = [] } = request;
-  if (!forced && together?.length === 0) return [];
-  let query = t
-    .tables<ComputeTables & FleetTables>()
-    .selectFrom("compute_hosts")
-    .innerJoin("services", (join) =>
-      join.onRef("services.host", "=", "compute_hosts.host").on("services.binary_name", "=", "nova-compute"),
-    )
-    .selectAll("compute_hosts")
-    .where("compute_hosts.host", "not in", (eb) =>
-      eb.selectFrom("allocations").select("allocations.host").where("allocations.server_id", "=", request.serverId),
-    )
-    .limit(CANDIDATES)
-    .offset(offset);
+  const { preferred = [], avoided = [] } = request;
+  let query = computeHosts(t).selectAll("compute_hosts").limit(CANDIDATES).offset(offset);
+  for (const { holds } of filters(deps, request, forced)) query = query.where(holds);
   if (preferred.length > 0) query = query.orderBy((eb) => eb("compute_hosts.host", "in", preferred), "desc");
   if (avoided.length > 0) query = query.orderBy((eb) => eb("compute_hosts.host", "in", avoided), "asc");
-  query = query
+  return await query
     .orderBy(sql`compute_hosts.ram_mib - compute_hosts.ram_used_mib`, "desc")
-    .orderBy("compute_hosts.number");
-  if (request.only !== null) query = query.where("compute_hosts.host", "=", request.only);
-  if (exclude.length > 0) query = query.where("compute_hosts.host", "not in", exclude);
-  if (forced) return await query.execute();
-  query = query
-    .where("services.disabled", "=", 0)
-    .where("services.forced_down", "=", 0)
-    .where("services.last_seen", ">=", alive)
-    .where(sql<boolean>`vcpus_used + ${flavor.vcpus} <= vcpus * ${sql.lit(cpuAllocationRatio)}`)
-    .where(sql<boolean>`ram_used_mib + ${flavor.ramMiB} <= ram_mib * ${sql.lit(ramAllocationRatio)}`)
-    .where(sql<boolean>`disk_used_gib + ${disk} <= disk_gib * ${sql.lit(diskAllocationRatio)}`);
-  if (request.zone !== null) query = query.where("compute_hosts.zone", "=", request.zone);
-  if (together !== null) query = query.where("compute_hosts.host", "in", together);
-  if (apart.length > 0) query = query.where("compute_hosts.host", "not in", apart);
-  return await query.execute();
+    .orderBy("compute_hosts.number")
+    .execute();
+}
+
+/** How many hosts each filter left over, until none: `3 hosts, 2 enabled, 2 up, 0 with 4096 MiB of memory free`. */
+async function whyNone(t: Tx, deps: ComputeDependencies, request: HostRequest, forced: boolean): Promise<string> {
+  const all = filters(deps, request, forced);
+  const query = computeHosts(t).select((eb) => [
+    eb.fn.countAll<number>().as("all"),
+    ...all.map((_, i) => {
+      const passed = eb.and(all.slice(0, i + 1).map(({ holds }) => holds(eb)));
+      return eb.fn.coalesce(eb.fn.sum<number>(eb.case().when(passed).then(1).else(0).end()), eb.lit(0)).as(`left${i}`);
+    }),
+  ]);
+  const counts = (await query.executeTakeFirstOrThrow()) as Record<string, number>;
+  const steps = [`${counts.all} hosts`, ...all.map(({ hosts }, i) => `${counts[`left${i}`]} ${hosts}`)];
+  const emptied = all.findIndex((_, i) => counts[`left${i}`] === 0);
+  if (emptied >= 0) return steps.slice(0, counts.all === 0 ? 1 : emptied + 2).join(", ");
+  return [...steps, forced ? "0 that could be taken" : storageSentence(request.storage)].join(", ");
+}
+
+function storageSentence(storage: HostRequest["storage"]): string {
+  if (storage.kind === "local") return "0 whose room was not taken meanwhile";
+  return storage.store === null ? "0 with a shared store" : `0 with the shared store ${storage.store}`;
 }
 
 function mountsStore(host: ComputeHostRow, storage: HostRequest["storage"]): boolean {

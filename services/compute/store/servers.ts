@@ -125,8 +125,8 @@ export function stateConflict(row: ServerRow, action: string, attribute: string,
 }
 
 /** A failure in the form that the server's `fault` shows. 500 stands for failures whose details only administrators see. */
-export function storedFault(clock: Clock, fault: { kind: string; message: string }): string {
+export function storedFault(clock: Clock, fault: { kind: string; message: string; reason?: string }): string {
   const code = fault.kind === "noCapacity" || fault.kind === "internal" ? 500 : 400;
-  const stored: StoredFault = { code, message: fault.message, details: null, created: clock.now() };
+  const stored: StoredFault = { code, message: fault.message, details: fault.reason ?? null, created: clock.now() };
   return JSON.stringify(stored);
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { Clock, Timer } from "../../../../kernel/clock/clock.ts";
+import type { PublicFault } from "../../../../kernel/errors/cloud-error.ts";
 import { announceService } from "../../../../kernel/fleet/services.ts";
 import { defaultFleetSettings } from "../../../../kernel/fleet/settings.ts";
 import { systemIds } from "../../../../kernel/ids/ids.ts";
@@ -123,6 +124,18 @@ export class VolumeWorld implements FaultWorld {
   async messages(): Promise<string[]> {
     const db = this.tools.store.read.tables<BlockStorageTables>();
     return (await db.selectFrom("volume_messages").selectAll().execute()).map((row) => row.user_message);
+  }
+
+  /** Of the operation on this volume that was undone. */
+  async faultOf(volumeId: string): Promise<PublicFault> {
+    const { fault } = await this.tools.store.read
+      .tables<OperationTables>()
+      .selectFrom("operations")
+      .select("fault")
+      .where("resource_id", "=", volumeId)
+      .where("state", "=", "undone")
+      .executeTakeFirstOrThrow();
+    return JSON.parse(fault ?? "{}") as PublicFault;
   }
 
   /** Carries out what is due, so that nothing is left to do. */
