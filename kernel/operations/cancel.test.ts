@@ -17,7 +17,7 @@ onBothStores("cancelling and abandoning", (open) => {
     assert.equal((await bench.show(id)).state, "undone");
     await assert.rejects(
       bench.tx((t) => bench.control.cancel(t, id)),
-      { code: "operation.not_found" },
+      { code: "operation.ended", message: `Operation ${id} has ended: undone: The operation was cancelled.` },
     );
   });
 

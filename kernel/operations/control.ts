@@ -1,5 +1,5 @@
 import type { Clock } from "../clock/clock.ts";
-import { CloudError } from "../errors/cloud-error.ts";
+import { CloudError, type PublicFault } from "../errors/cloud-error.ts";
 import type { IdSource } from "../ids/ids.ts";
 import type { Queries, Tx } from "../store/store.ts";
 import { CHANGED_CHANNEL, CONTROL_CHANNEL, DUE_CHANNEL } from "./channels.ts";
@@ -72,7 +72,7 @@ export class OperationControl {
     return id;
   }
 
-  /** Leaves a signal for the operation and wakes it when it waits for that name. Throws `notFound` once it has ended. */
+  /** Leaves a signal for the operation and wakes it when it waits for that name. Throws `conflict` (`operation.ended`) once it has ended. */
   async signal(t: Tx, operationId: string, name: string, payload: Json = null): Promise<void> {
     const row = await this.#lockLive(t, operationId);
     const db = t.tables<OperationTables>();
@@ -98,7 +98,7 @@ export class OperationControl {
 
   /**
    * Asks the operation to undo itself. Throws `conflict` (`operation.past_pivot`) once the first step past its pivot has
-   * started, or when it begins with that step; `notFound` once the operation has ended.
+   * started, or when it begins with that step, and once the operation has ended (`operation.ended`).
    */
   async cancel(t: Tx, operationId: string): Promise<void> {
     const row = await this.#lockLive(t, operationId);
@@ -115,7 +115,7 @@ export class OperationControl {
     t.notify(CHANGED_CHANNEL, operationId);
   }
 
-  /** Tries a stuck or pausing operation again at once. */
+  /** Tries a stuck or pausing operation again at once. Throws `conflict` when there is nothing to try. */
   async retryNow(t: Tx, operationId: string): Promise<void> {
     const row = await this.#lockLive(t, operationId);
     if (row.state !== "stuck" && row.state !== "ready") {
@@ -165,7 +165,7 @@ export class OperationControl {
       .where("state", "not in", FINAL_STATES)
       .returningAll()
       .executeTakeFirst();
-    if (!row) throw new CloudError("notFound", "operation.not_found", `No operation ${operationId} is under way.`);
+    if (!row) throw notUnderWay(operationId, await findOperation(t, operationId));
     return row;
   }
 
@@ -193,6 +193,13 @@ export async function findOperation(q: Queries, operationId: string): Promise<Op
 /** Operations of a resource that have not ended, oldest first. */
 export async function liveOperations(q: Queries, resourceId: string): Promise<OperationRow[]> {
   return await liveOn.all(q, { resourceId });
+}
+
+function notUnderWay(operationId: string, row: OperationRow | undefined): CloudError {
+  if (!row) return new CloudError("notFound", "operation.not_found", `There is no operation ${operationId}.`);
+  const fault = row.fault === null ? undefined : (JSON.parse(row.fault) as PublicFault);
+  const how = row.state === "undone" && fault ? `undone: ${fault.message}` : `${row.state}.`;
+  return new CloudError("conflict", "operation.ended", `Operation ${operationId} has ended: ${how}`);
 }
 
 function pastPivot(operationId: string): CloudError {

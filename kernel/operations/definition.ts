@@ -98,7 +98,7 @@ interface StepCommon<Input, Out> {
   span?: readonly [number, number];
   /** Name of the event that the resource's owner sees for this step. */
   event?: string;
-  /** Host at which the step acts, shown with its event and in the operation. */
+  /** Host at which the step acts, shown with its event and in the operation. Without it, the one that it called last, once it has ended. */
   eventHost?: (c: StepContext<Input, Out>) => string | null;
   /** The request that this step works for, when it is not the one that started the operation (a confirm, a revert). */
   requestId?: (c: StepContext<Input, Out>) => string | null;

@@ -27,6 +27,7 @@ export class EffectRun {
   readonly #asked = new Set<string>();
   readonly #seen = new Set<string>();
   #open = true;
+  #calledHost: string | null = null;
   #progress: { percent: number; detail: Record<string, Json> | undefined } | undefined;
   #progressAt = 0;
   #writing: Promise<void> = Promise.resolve();
@@ -58,7 +59,10 @@ export class EffectRun {
       read: env.store.read,
       log: options.log,
       signal: this.#abort.signal,
-      call: (table, verb, input, to) => this.#untilAborted(() => this.#call(table, verb, input, to)),
+      call: (table, verb, input, to) => {
+        if ("host" in to.to) this.#calledHost = to.to.host;
+        return this.#untilAborted(() => this.#call(table, verb, input, to));
+      },
       progress: (percent, detail) => this.#report(percent, detail),
       received: (name) => this.#received(name),
       onSignal: (name, fn) => this.#onSignal(name, fn),
@@ -92,6 +96,11 @@ export class EffectRun {
       this.#open = false;
       await this.#writing;
     }
+  }
+
+  /** The host that was called last. */
+  get calledHost(): string | null {
+    return this.#calledHost;
   }
 
   abort(reason: Error): void {

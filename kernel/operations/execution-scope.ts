@@ -81,6 +81,11 @@ export class ExecutionScope {
     return run;
   }
 
+  /** The host that the step called, when it is the one at work. */
+  calledHost(step: AnyStep): string | null {
+    return this.#running?.step === step ? this.#running.calledHost : null;
+  }
+
   /** Tells the run what was there already when the last commit locked the operation. */
   async brief(run: EffectRun): Promise<void> {
     const { journal } = this;

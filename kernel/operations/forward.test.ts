@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { CloudError } from "../errors/cloud-error.ts";
 import { onBothStores } from "../store/testing/stores.ts";
 import { operation } from "./definition.ts";
 import { STUCK_AFTER_ATTEMPTS } from "./retry.ts";
@@ -186,7 +187,35 @@ onBothStores("going forward", (open) => {
     assert.equal((await bench.show(id)).state, "done");
     await assert.rejects(
       bench.tx((t) => bench.control.retryNow(t, id)),
-      { code: "operation.not_found" },
+      { kind: "conflict", code: "operation.ended" },
     );
+  });
+
+  test("a step that does not say where it acts has the host that it called, also when it failed", async () => {
+    const calling = (name: string, host: string) =>
+      operation<null>(name, { deadlineMs: 1000, resource: "thing" })
+        .step("deliver", {
+          effect: async (a) => await a.call({}, "test.act" as never, {} as never, { to: { host } }),
+          undo: async () => {},
+        })
+        .build();
+    const [works, fails] = [calling("test.works", "h1"), calling("test.fails", "h2")];
+    const bench = await OperationsBench.open(open, {
+      definitions: [works, fails],
+      agent: async (origin) => {
+        const row = await bench.show(origin.operationId);
+        if (row.name === "test.fails") throw new CloudError("invalid", "test.no", "No.");
+        return {};
+      },
+    });
+    const hosts = [];
+    for (const definition of [works, fails]) {
+      const [step] = await bench.steps(await bench.run(definition, null));
+      hosts.push([step?.state, step?.event_host]);
+    }
+    assert.deepEqual(hosts, [
+      ["done", "h1"],
+      ["undone", "h2"],
+    ]);
   });
 });

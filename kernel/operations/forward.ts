@@ -145,7 +145,9 @@ export class Forward {
     const patch = { attempts: 0, trouble: null, ...percentPatch(step, 100), ...ending() };
     await this.#commitDone(patch, this.#next(position, result), async (t, writer) => {
       await opened.consumeSignals(t);
-      writer.done(step, position, journal.step(step.name), result, this.#event(step, context));
+      const event = this.#event(step, context);
+      const called = { ...event, event_host: event.event_host ?? opened.calledHost };
+      writer.done(step, position, journal.step(step.name), result, called);
     });
     this.#scope.hook(step, "do", "journaled");
     return true;
@@ -290,7 +292,8 @@ export class Forward {
       ...more,
     };
     await this.#commit(patch, async (_t, writer) => {
-      if (row?.state === "started") writer.failed(row, fault);
+      if (row?.state === "started")
+        writer.failed({ ...row, event_host: row.event_host ?? this.#scope.calledHost(step) }, fault);
       else if (failed && step.kind === "tx" && step.common.event !== undefined) {
         const event = this.#event(step, this.#scope.context(journal.outputs({ undone: false })));
         writer.refused(step, definition.steps.indexOf(step), fault, event);

@@ -167,6 +167,9 @@ onBothStores("waiting", (open) => {
     const bench = await OperationsBench.open(open, { definitions: [definition] });
     const id = await bench.run(definition, null);
     assert.equal((await bench.show(id)).state, "undone");
-    await assert.rejects(bench.signal(id, "go"), { code: "operation.not_found" });
+    await assert.rejects(bench.signal(id, "go"), {
+      code: "operation.ended",
+      message: new RegExp(`^Operation ${id} has ended: undone: `),
+    });
   });
 });

@@ -109,7 +109,7 @@ describe("the operations API", () => {
     assert.equal((await ask(server, ADMIN, `/${mine}/cancel`, "POST")).status, 202);
     await bench.drain();
     assert.equal((await ask(server, READER, `/${mine}`)).body.operation.state, "undone");
-    assert.equal((await ask(server, ADMIN, `/${mine}/cancel`, "POST")).status, 404);
+    assert.equal((await ask(server, ADMIN, `/${mine}/cancel`, "POST")).status, 409);
     assert.equal((await ask(server, ADMIN, "/nope/cancel", "POST")).status, 404);
   });
 

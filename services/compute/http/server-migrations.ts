@@ -143,7 +143,7 @@ async function tell(
       });
     });
   } catch (error) {
-    if (!(error instanceof CloudError) || error.code !== "operation.not_found") throw error;
+    if (!(error instanceof CloudError) || error.code !== "operation.ended") throw error;
     throw invalid(`Migration ${migration.number} of instance ${server.id} has ended.`);
   }
 }
