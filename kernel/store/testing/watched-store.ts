@@ -9,7 +9,7 @@ import {
   SqliteAdapter,
   SqliteQueryCompiler,
 } from "kysely";
-import { type Queries, RESYNC_CHANNEL, type Store, type Tx, type Unlisten } from "../store.ts";
+import { type Queries, RESYNC_CHANNEL, type Reading, type Store, type Tx, type Unlisten } from "../store.ts";
 
 /** A store that knows whether anything is under way on it, so that a test with a clock of its own knows when only time can help. */
 export class WatchedStore implements Store {
@@ -55,6 +55,11 @@ export class WatchedStore implements Store {
     );
     if (this.dialect === "postgres") for (const [channel, payload] of notified) this.#expect(channel, payload);
     return value;
+  }
+
+  reading(): Reading {
+    const inner = this.#inner.reading();
+    return { ...this.#watchedQueries(inner), isCurrent: () => inner.isCurrent() };
   }
 
   listen(channel: string, listener: (payload: string) => void): Unlisten {

@@ -5,7 +5,6 @@ import { byVersion, type Route, route } from "../../../kernel/http/route.ts";
 import type { Queries } from "../../../kernel/store/store.ts";
 import { mustBeUnmanageable } from "../domain/can-unmanage.ts";
 import { invalidVolume } from "../domain/can-volume.ts";
-import { poolCapabilities } from "../domain/pool-capabilities.ts";
 import { type NamedPlace, namedPool } from "../scheduler/named-pool.ts";
 import { holdPool, type Judging, type Pool } from "../scheduler/pools.ts";
 import { poolSuits } from "../scheduler/select-pool.ts";

@@ -1,10 +1,8 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { ManualClock } from "../../../kernel/clock/manual-clock.ts";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
-import { systemIds } from "../../../kernel/ids/ids.ts";
-import { OperationControl } from "../../../kernel/operations/control.ts";
 import type { Operation } from "../../../kernel/operations/definition.ts";
+import { worldTools } from "../../../kernel/operations/testing/world-tools.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
 import type { VolumeRow } from "../store/tables.ts";
 import { migrateVolumeOperation } from "./migrate-volume.ts";
@@ -23,10 +21,8 @@ onBothStores("a volume that is to move", (open) => {
   const retype = retypeVolumeOperation(bound, removeLeftover);
 
   async function worldOf(): Promise<VolumeWorld> {
-    const { store } = await open(backendWorldMigrations);
-    const clock = new ManualClock();
-    const control = new OperationControl(clock, systemIds);
-    const world = new VolumeWorld(bound, { store, clock, ids: systemIds, control }, [removeLeftover]);
+    const tools = worldTools((await open(backendWorldMigrations)).store);
+    const world = new VolumeWorld(bound, tools, [removeLeftover]);
     await world.backend("a@r");
     return world;
   }

@@ -14,6 +14,7 @@ function slow(store: Store): Store {
   return {
     ...store,
     read: store.read,
+    reading: () => store.reading(),
     listen: (channel, listener) => store.listen(channel, listener),
     close: () => store.close(),
     tx: async (fn) => {
