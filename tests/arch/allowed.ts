@@ -17,7 +17,6 @@ export const allowed: Readonly<Record<string, Readonly<Record<string, string>>>>
     "agent/drivers/compute/qemu/kvm-probe.ts": "kills what hangs in the kernel, which run-command.ts would wait for",
   },
   "waits for a time": {
-    "kernel/operations/testing/fault-run.ts": "the limit of a wait, so that a hang is reported as one",
     "kernel/store/postgres-store.test.ts": "polls a condition, with a limit; stands in for a database that is slow",
     "services/compute/http/actions.test.ts": "polls a condition, with a limit",
     "services/identity/tokens/revocations.test.ts": "polls a condition, with a limit",
