@@ -28,7 +28,8 @@ const UNKNOWN_TARGET = "storage.target_unknown";
  * undone: what had no replica stays behind, and a backend whose agent is away is told again until it answers.
  */
 export function failoverOperation(deps: BackendTools): Operation<FailoverInput> {
-  const { clock } = deps.kernel;
+  const { clock, operations } = deps.kernel;
+  const tools = { clock, operations };
   return operation<FailoverInput>("backend.failover", {
     resource: "backend",
     deadlineMs: minutes(15),
@@ -37,7 +38,7 @@ export function failoverOperation(deps: BackendTools): Operation<FailoverInput> 
     .pivot()
     .step("leave-behind", {
       when: ({ input }) => input.target !== PRIMARY,
-      tx: async (t, { input }) => ({ left: await leaveBehind(t, clock, input) }),
+      tx: async (t, { input }) => ({ left: await leaveBehind(t, tools, input) }),
       span: [0, 5],
     })
     .step("switch", {
@@ -71,7 +72,7 @@ export function failoverOperation(deps: BackendTools): Operation<FailoverInput> 
         await updateScope(t, clock, scope, state);
         await switchServices(t, clock, scope, services);
         if (!outcome.ok) return;
-        await recordFailover(t, clock, input, outcome.failed, outcome.active === null ? "enabled" : "failed-over");
+        await recordFailover(t, tools, input, outcome.failed, outcome.active === null ? "enabled" : "failed-over");
       },
     })
     .build();

@@ -1,4 +1,5 @@
 import type { Clock } from "../../../kernel/clock/clock.ts";
+import type { OperationControl } from "../../../kernel/operations/control.ts";
 import type { BlockStorageSettings } from "../settings.ts";
 import type { Scope } from "../store/backends.ts";
 
@@ -19,6 +20,6 @@ export function scopeTarget(scope: Scope): ScopeTarget {
 
 /** What operations on whole backends work with. */
 export interface BackendTools {
-  readonly kernel: { readonly clock: Clock };
+  readonly kernel: { readonly clock: Clock; readonly operations: OperationControl };
   readonly settings: BlockStorageSettings;
 }

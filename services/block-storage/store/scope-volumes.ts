@@ -1,7 +1,11 @@
 import { type Kysely, sql } from "kysely";
 import type { Clock } from "../../../kernel/clock/clock.ts";
+import type { OperationControl } from "../../../kernel/operations/control.ts";
+import { FINAL_STATES, type OperationTables } from "../../../kernel/operations/tables.ts";
 import type { Tx } from "../../../kernel/store/store.ts";
 import { LEFT_BEHIND, type ReplicationStatus } from "../domain/replication-state.ts";
+import type { VolumeStatus } from "../domain/volume-state.ts";
+import { REMOVE_LEFTOVER } from "../operations/remove-leftover.ts";
 import type { ScopeTarget } from "../operations/scope-calls.ts";
 import { onPlace } from "./on-place.ts";
 import type { BlockStorageTables } from "./tables.ts";
@@ -9,20 +13,26 @@ import type { BlockStorageTables } from "./tables.ts";
 /** Stays below the variable limit of both databases. */
 const CHUNK = 5_000;
 
+/** What volumes are put in error with. */
+interface Tools {
+  readonly clock: Clock;
+  readonly operations: OperationControl;
+}
+
 /** Volumes of which no replica exists are lost with the primary: in error, with their snapshots, until somebody resets them. */
-export async function leaveBehind(t: Tx, clock: Clock, target: ScopeTarget): Promise<string[]> {
+export async function leaveBehind(t: Tx, tools: Tools, target: ScopeTarget): Promise<string[]> {
   const rows = await volumesOf(t.tables<BlockStorageTables>(), target)
     .where("replication_status", "in", LEFT_BEHIND)
     .execute();
   const ids = rows.map((row) => row.id);
-  await putInError(t, clock, ids, "not-capable");
+  await putInError(t, tools, ids, "not-capable");
   return ids;
 }
 
 /** What a failover did to the volumes that have a replica: those that failed end in error, the others keep their status. */
 export async function recordFailover(
   t: Tx,
-  clock: Clock,
+  tools: Tools,
   target: ScopeTarget,
   failed: readonly string[],
   status: ReplicationStatus,
@@ -36,34 +46,53 @@ export async function recordFailover(
     await t
       .tables<BlockStorageTables>()
       .updateTable("volumes")
-      .set({ replication_status: status, updated_at: clock.now() })
+      .set({ replication_status: status, updated_at: tools.clock.now() })
       .where("id", "in", ids)
       .execute();
   }
   await putInError(
     t,
-    clock,
+    tools,
     replicated.filter((id) => lost.has(id)),
     "failover-error",
   );
 }
 
-async function putInError(t: Tx, clock: Clock, volumes: readonly string[], replication: ReplicationStatus) {
-  const db = t.tables<BlockStorageTables>();
+/** On its way out already: the operation that removes it goes on. */
+const LEAVING: readonly VolumeStatus[] = ["deleting", "unmanaging"];
+
+/** What is under way for them ends with that: it would wait for a backend that does not serve them any more. */
+async function putInError(t: Tx, tools: Tools, volumes: readonly string[], replication: ReplicationStatus) {
+  const { clock, operations } = tools;
+  const db = t.tables<BlockStorageTables & OperationTables>();
   const updated_at = clock.now();
   for (const ids of chunks(volumes)) {
-    await db
+    const left = await db
       .updateTable("volumes")
       .set({ previous_status: sql.ref("status"), status: "error", replication_status: replication, updated_at })
       .where("id", "in", ids)
+      .where("status", "not in", LEAVING)
       .where("deleted_at", "is", null)
+      .returning("id")
       .execute();
-    await db
+    const snapshots = await db
       .updateTable("volume_snapshots")
       .set({ status: "error", updated_at })
       .where("volume_id", "in", ids)
+      .where("status", "!=", "deleting")
       .where("deleted_at", "is", null)
+      .returning("id")
       .execute();
+    const hit = [...left, ...snapshots].map(({ id }) => id);
+    if (hit.length === 0) continue;
+    const live = await db
+      .selectFrom("operations")
+      .select("id")
+      .where("resource_id", "in", hit)
+      .where("state", "not in", FINAL_STATES)
+      .where("name", "!=", REMOVE_LEFTOVER)
+      .execute();
+    for (const { id } of live) await operations.abandon(t, id);
   }
 }
 

@@ -1,7 +1,9 @@
 import type { Clock, Timer } from "../../../../kernel/clock/clock.ts";
 import { announceService } from "../../../../kernel/fleet/services.ts";
 import { type FleetTables, fleetMigrations } from "../../../../kernel/fleet/tables.ts";
+import { systemIds } from "../../../../kernel/ids/ids.ts";
 import type { CallerFactory } from "../../../../kernel/operations/command-caller.ts";
+import { OperationControl } from "../../../../kernel/operations/control.ts";
 import { operationMigrations } from "../../../../kernel/operations/tables.ts";
 import type { FaultWorld } from "../../../../kernel/operations/testing/fault-run.ts";
 import type { WorldTools } from "../../../../kernel/operations/testing/world-tools.ts";
@@ -25,7 +27,7 @@ export const backendWorldMigrations: readonly Migration[] = [
 
 /** What the operations are made with, once; its clock is that of whichever world is open: a fault matrix opens many. */
 export class BoundTools implements BackendTools, Clock {
-  readonly kernel = { clock: this as Clock };
+  readonly kernel = { clock: this as Clock, operations: new OperationControl(this, systemIds) };
   readonly settings = defaultBlockStorageSettings;
   inner: Clock | undefined;
 

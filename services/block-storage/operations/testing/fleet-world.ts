@@ -91,7 +91,7 @@ export class StorageFleetWorld {
     for (let turn = 0; turn < count && this.#drained; turn += 1) await this.#turn(disturb);
   }
 
-  /** Carries out everything until no operation is under way; `disturb` is called at every turn. */
+  /** Carries out everything until no operation is under way; `disturb` is called at every turn. Throws when one is stuck. */
   async toTheEnd(disturb: () => Promise<void> = async () => {}): Promise<void> {
     for (let round = 0; round < MAX_ROUNDS; round += 1) {
       this.#begin();
@@ -101,6 +101,8 @@ export class StorageFleetWorld {
         await this.agents.settle();
         return;
       }
+      const stuck = live.find(({ state }) => state === "stuck");
+      if (stuck) throw new Error(`${stuck.name} is stuck in ${stuck.step}: ${stuck.trouble}`);
       const next = Math.min(...live.map((row) => row.run_at ?? Number.POSITIVE_INFINITY));
       if (!Number.isFinite(next)) throw new Error(`nothing would wake ${live.map((row) => row.name).join(", ")}`);
       await this.pass(Math.max(0, next - this.api.clock.now()));
