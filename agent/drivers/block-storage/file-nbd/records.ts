@@ -4,8 +4,8 @@ import type { ProcessIdentity } from "./process-identity.ts";
 /**
  * Why a second copy may be believed to hold every acknowledged write:
  * `clean`  it was closed while equal, and nobody has been able to write since;
- * `ready`  the mirror to it was complete, and the very process that took its writes has lived ever since: a mirror that breaks
- *          ends that process, or finds it ended;
+ * `ready`  the mirror to it was complete, and the very process that takes its writes lives and says that none has failed since:
+ *          it stops believing in itself before a write that it could not make is acknowledged;
  * `stale`  it may not be.
  * Before a client can write, the record on the disk is `ready` or `stale`, never `clean`.
  */

@@ -5,15 +5,34 @@ import { isAlive } from "./process-identity.ts";
 import type { Trust } from "./records.ts";
 import type { DaemonTalk } from "./storage-daemon.ts";
 
-/** Whether the second copy holds every acknowledged write for certain. */
+/** Whether the second copy holds every acknowledged write for certain. Asks the process that takes them: the lock is held. */
 export async function isTrusted(array: StorageArray, replica: Copy): Promise<boolean> {
+  if (!(await isOnRecordAsTrusted(array, replica))) return false;
+  return replica.record.trust.kind === "clean" || (await hasTakenAll(array, replica));
+}
+
+async function isOnRecordAsTrusted(array: StorageArray, replica: Copy): Promise<boolean> {
   const { trust, role } = replica.record;
   if (role !== "replica") return false;
   return trust.kind === "clean" || (trust.kind === "ready" && (await isAlive(trust.daemon, array.options.host)));
 }
 
+/** False also when the process does not say. */
+async function hasTakenAll(array: StorageArray, replica: Copy): Promise<boolean> {
+  const talk = await array.talk(replica).catch(() => undefined);
+  try {
+    return (await talk?.hasTakenAll()) ?? false;
+  } catch (error) {
+    array.options.log.warn({ volume: replica.record.volumeId, error: String(error) }, "a second copy does not answer");
+    return false;
+  } finally {
+    talk?.close();
+  }
+}
+
+/** As it is on record: whoever looks brings that up to date first (`settleReplica`). */
 export async function replicaState(array: StorageArray, replica: Copy): Promise<ReplicaState> {
-  if (await isTrusted(array, replica)) return "inSync";
+  if (await isOnRecordAsTrusted(array, replica)) return "inSync";
   return (await array.daemonOf(replica)) ? "syncing" : "stale";
 }
 
@@ -38,7 +57,7 @@ export async function attachReplica(array: StorageArray, volume: VolumeCopies, t
   }
   await talk.endMirror(main.record.volumeId);
   const equal = replica.record.role === "replica" && replica.record.trust.kind === "clean";
-  if (!equal) await setTrust(array, replica, { kind: "stale" });
+  if (!equal) await setStale(array, replica);
   try {
     await startMirror(array, { main, replica }, talk, equal);
     if (equal) await settleReplica(array, volume, talk);
@@ -70,9 +89,9 @@ export async function settleReplica(array: StorageArray, volume: VolumeCopies, t
   const mirror = await talk.mirror();
   const broken = !mirror || mirror.error !== null || mirror.status === "concluded";
   const daemon = (await array.daemonOf(replica)) ? replica.record.daemon?.identity : undefined;
-  if (broken || !daemon) await dropReplica(array, replica, undefined);
+  if (broken || !daemon || !(await hasTakenAll(array, replica))) await dropReplica(array, replica, undefined);
   else if (mirror.status === "ready" && replica.record.trust.kind !== "ready") {
-    await setTrust(array, replica, { kind: "ready", daemon });
+    await setTrust(array, volume, { kind: "ready", daemon });
   }
 }
 
@@ -82,11 +101,13 @@ export async function settleReplica(array: StorageArray, volume: VolumeCopies, t
  */
 export async function detachReplica(array: StorageArray, volume: VolumeCopies, talk: DaemonTalk): Promise<boolean> {
   const { main, replica } = volume;
-  const equal = await talk.endMirror(main.record.volumeId);
+  const ended = await talk.endMirror(main.record.volumeId);
   if (!replica) return true;
+  const equal = ended && (await hasTakenAll(array, replica));
   const wasClean = replica.record.role === "replica" && replica.record.trust.kind === "clean";
   await array.endDaemon(replica);
-  if (!wasClean) await setTrust(array, replica, { kind: equal ? "clean" : "stale" });
+  if (!wasClean && equal) await setTrust(array, volume, { kind: "clean" });
+  else if (!wasClean) await setStale(array, replica);
   return equal || wasClean;
 }
 
@@ -102,22 +123,34 @@ export async function makeEqual(array: StorageArray, volume: VolumeCopies, signa
     return;
   }
   await array.endDaemon(replica);
-  await setTrust(array, replica, { kind: "stale" });
+  await setStale(array, replica);
   await createWhole(replica.site.disk(volumeId), array.options.ids, (partial) =>
     copySparse(main.site.disk(volumeId), partial, signal),
   );
-  await setTrust(array, replica, { kind: "clean" });
+  await setTrust(array, volume, { kind: "clean" });
 }
 
-async function setTrust(array: StorageArray, replica: Copy, trust: Trust): Promise<void> {
-  await array.update(replica, { trust, role: "replica" });
+/** From here on the second copy may be failed over to: it knows all that the first one does. */
+async function setTrust(array: StorageArray, { main, replica }: VolumeCopies, trust: Trust): Promise<void> {
+  const { exported } = main.record;
+  if (replica) await array.update(replica, { trust, role: "replica", exported });
 }
 
 /** First the process, which a `ready` record is worth nothing without, then the record. */
 async function dropReplica(array: StorageArray, replica: Copy, talk: DaemonTalk | undefined): Promise<void> {
   await array.killDaemons(replica.site, replica.record.volumeId);
   await talk?.endMirror(replica.record.volumeId);
-  await array.update(replica, { trust: { kind: "stale" }, role: "replica", daemon: null });
+  await setStale(array, replica);
+}
+
+/** A disk that takes no record does not matter here: what it has then is a `ready` whose process is gone, which nobody believes. */
+async function setStale(array: StorageArray, replica: Copy): Promise<void> {
+  const change = { trust: { kind: "stale" }, role: "replica" } as const;
+  await array.update(replica, change).catch((error: Error) => {
+    if (replica.record.trust.kind === "clean") throw error;
+    array.options.log.warn({ site: replica.site.id, error: error.message }, "an array cannot be told of a stale copy");
+    replica.record = { ...replica.record, ...change };
+  });
 }
 
 async function startMirror(
@@ -134,7 +167,7 @@ async function startMirror(
   await growTo(disk, bytes);
   const peer = await array.ensureDaemon(replica);
   try {
-    await peer.ensureExport(volumeId);
+    await peer.ensureGuardedExport(volumeId, bytes);
     await talk.startMirror(peer.connection(volumeId), equal);
   } finally {
     peer.close();

@@ -3,7 +3,15 @@ import type { VolumeFacts } from "../../../protocol/block-storage.ts";
 import type { StorageArray, VolumeCopies } from "./array.ts";
 import { GIB, growTo, sizeOf, tooSmall } from "./disk-files.ts";
 import { reserve } from "./pool.ts";
-import { attachReplica, detachReplica, makeEqual, repairReplica, replicaState, replicates } from "./replica.ts";
+import {
+  attachReplica,
+  detachReplica,
+  isTrusted,
+  makeEqual,
+  repairReplica,
+  replicaState,
+  replicates,
+} from "./replica.ts";
 
 /** All of this is done by whoever holds the volume's lock. */
 
@@ -113,15 +121,22 @@ async function grow(array: StorageArray, volume: VolumeCopies, bytes: number, si
   }
 }
 
-/** In all copies: a failover must know it without the first one, so the second one is told first. */
+/**
+ * In all copies: a failover must know it without the first one, so the second one is told first. One that nobody may fail over to
+ * learns it when it becomes equal, if its disk takes nothing now.
+ */
 export async function setExported(
   array: StorageArray,
   { main, replica }: VolumeCopies,
   exported: boolean,
 ): Promise<void> {
-  for (const copy of [replica, main]) {
-    if (copy && copy.record.exported !== exported) await array.update(copy, { exported });
+  if (replica && replica.record.exported !== exported) {
+    await array.update(replica, { exported }).catch(async (error: Error) => {
+      if (await isTrusted(array, replica)) throw error;
+      array.options.log.warn({ site: replica.site.id, error: error.message }, "an array cannot be told of a change");
+    });
   }
+  if (main.record.exported !== exported) await array.update(main, { exported });
 }
 
 /** Ends a migration away: as if it had never been. */

@@ -11,10 +11,14 @@ const QUIT_WITHIN_MS = 5_000;
 /**
  * Nodes of a daemon, the data lowest: `file` - `base` - `top`, and over it `mirror` while a mirror runs. A backup reads at `base`,
  * below the mirror: each node works for one job only. Clients are served at the highest node, so that the mirror sees their writes.
+ * What takes a mirror's writes is served at `guard`: see `ensureGuardedExport`.
  */
-const [FILE, BASE, TOP, FILTER, PEER] = ["file", "base", "top", "mirror", "peer"] as const;
+const [FILE, BASE, TOP, FILTER, PEER, NOTHING, GUARDED] = [
+  ...(["file", "base", "top", "mirror", "peer", "nothing", "guard"] as const),
+];
 const EXPORT = "clients";
 export const MIRROR = "mirror-job";
+const GUARD = "guard-job";
 const BACKUP = "backup-job";
 
 export interface DaemonFiles {
@@ -89,13 +93,45 @@ export class DaemonTalk {
 
   /** Serves the copy, above the mirror where one runs. */
   async ensureExport(name: string): Promise<void> {
+    await this.#export(name, (await this.#nodes()).includes(FILTER) ? FILTER : TOP);
+  }
+
+  async #export(name: string, node: string): Promise<void> {
     const address = { type: "unix", data: { path: this.#files.nbd } };
     await this.#qmp.execute("nbd-server-start", { addr: address, "max-connections": 0 }).catch(ifRefused);
     await chmod(this.#files.nbd, 0o600);
     if (await this.exports()) return;
-    const node = (await this.#nodes()).includes(FILTER) ? FILTER : TOP;
     const options = { type: "nbd", id: EXPORT, "node-name": node, name, writable: true };
     await this.#qmp.execute("block-export-add", options);
+  }
+
+  /**
+   * Serves a second copy, of `bytes`, to a mirror. The mirror's own side acknowledges what it could not write here, and may be
+   * dead before anybody has asked it. So this side remembers: writes pass through a mirror from a disk that holds nothing, which
+   * stops at the first that fails and stays so for as long as the process lives.
+   */
+  async ensureGuardedExport(name: string, bytes: number): Promise<void> {
+    if (!(await this.#nodes()).includes(NOTHING))
+      await this.#qmp.execute("blockdev-add", { driver: "null-co", "node-name": NOTHING, size: bytes });
+    if (!(await this.#job(GUARD)))
+      await this.#qmp.execute("blockdev-mirror", {
+        "job-id": GUARD,
+        "filter-node-name": GUARDED,
+        device: NOTHING,
+        target: TOP,
+        sync: "none",
+        "copy-mode": "write-blocking",
+        "on-target-error": "stop",
+        "auto-finalize": false,
+        "auto-dismiss": false,
+      });
+    await this.#export(name, GUARDED);
+  }
+
+  /** Whether every write that reached this second copy is in it: true before the first, false for ever after one that failed. */
+  async hasTakenAll(): Promise<boolean> {
+    const guard = await this.#job(GUARD);
+    return guard?.status === "ready" && guard.error === null;
   }
 
   async exports(): Promise<boolean> {
@@ -117,7 +153,12 @@ export class DaemonTalk {
    * waits to be ended: by itself it would end in the midst of clients' writes, which QEMU does not survive (docs/decisions/0011).
    */
   async startMirror(target: Connection, equal: boolean): Promise<void> {
-    await this.#qmp.execute("blockdev-add", { driver: "nbd", "node-name": PEER, ...nbdTarget(target) });
+    await this.#qmp.execute("blockdev-add", {
+      driver: "nbd",
+      "node-name": PEER,
+      discard: "unmap",
+      ...nbdTarget(target),
+    });
     await this.#qmp.execute("blockdev-mirror", {
       "job-id": MIRROR,
       "filter-node-name": FILTER,
@@ -219,7 +260,7 @@ export class DaemonTalk {
   }
 
   async #addRaw(name: string, over: string): Promise<void> {
-    await this.#qmp.execute("blockdev-add", { driver: "raw", "node-name": name, file: over });
+    await this.#qmp.execute("blockdev-add", { driver: "raw", "node-name": name, file: over, discard: "unmap" });
   }
 
   async #nodes(): Promise<string[]> {
