@@ -13,9 +13,10 @@ import { publish } from "./support/section.ts";
 const ROUNDS = Number(process.argv[2] ?? 5);
 const LIMIT_MS = 30_000;
 const REST_MS = 3000;
-/** As bin/bootstrap.mjs gives it. */
-const LAUNCHER_FLAG = "--max-semi-space-size=2";
 const ROOT = join(import.meta.dirname, "..");
+/** As bin/bootstrap.mjs gives them. */
+const LAUNCHER_FLAG = "--max-semi-space-size=2";
+const LAUNCHER_VARIABLES = { NODE_COMPILE_CACHE: join(ROOT, "node_modules/.cache/pileus") };
 const BARE = `require("node:http").createServer((q,s)=>s.end("x")).listen(+process.argv[1],"127.0.0.1")`;
 
 interface Run {
@@ -78,7 +79,7 @@ async function pileus(state: string): Promise<Run> {
   const child = spawn(process.execPath, args, {
     cwd: ROOT,
     stdio: "ignore",
-    env: { ...process.env, PILEUS_ADMIN_PASSWORD: ADMIN_PASSWORD },
+    env: { ...process.env, ...LAUNCHER_VARIABLES, PILEUS_ADMIN_PASSWORD: ADMIN_PASSWORD },
   });
   const address = `http://127.0.0.1:${port}`;
   const user = { name: "admin", domain: { id: "default" }, password: ADMIN_PASSWORD };

@@ -13,6 +13,14 @@ const HERE = dirname(dirname(fileURLToPath(import.meta.url)));
 const NODE_FLAGS = ["--disable-warning=ExperimentalWarning", "--max-semi-space-size=2"];
 
 /**
+ * Where Node keeps what it has made of the sources, TypeScript's among them: that is half the CPU time of every start but
+ * the first. Beside the packages, because a shared folder could be written by others.
+ */
+function compileCache(root) {
+  return { NODE_COMPILE_CACHE: join(root, "node_modules", ".cache", "pileus") };
+}
+
+/**
  * Installs what is missing, then runs `entry` (a TypeScript file, relative to the repository) under the pinned Node and
  * ends as it ends. `dev`: the packages for development are needed too.
  */
@@ -24,7 +32,7 @@ export async function launch(entry, args, { root = HERE, dev = false } = {}) {
     if (!node) throw new Error(noRuntime());
     const mayInstall = !args.includes("--no-install");
     const variables = environmentFor(node, { root, mayInstall, say: (line) => console.error(`pileus: ${line}`) });
-    await runAs(node, [...NODE_FLAGS, join(root, entry), ...args], variables);
+    await runAs(node, [...NODE_FLAGS, join(root, entry), ...args], { ...compileCache(root), ...variables });
   } catch (error) {
     console.error(`pileus: ${error.message}`);
     process.exitCode = 1;

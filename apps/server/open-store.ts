@@ -2,7 +2,6 @@ import { join } from "node:path";
 import type { Clock } from "../../kernel/clock/clock.ts";
 import { CloudError } from "../../kernel/errors/cloud-error.ts";
 import type { Logger } from "../../kernel/log/logger.ts";
-import { PostgresStore } from "../../kernel/store/postgres-store.ts";
 import { SqliteStore } from "../../kernel/store/sqlite-store.ts";
 import type { Store } from "../../kernel/store/store.ts";
 import { lockState } from "../state-lock.ts";
@@ -28,6 +27,8 @@ export async function openStore(options: {
 
 /** Throws `server.no_database`, which names the server but neither user nor password. */
 async function openPostgres(url: string, environment: { log: Logger; clock: Clock }): Promise<Store> {
+  // Most clouds do without: the client is not loaded for them.
+  const { PostgresStore } = await import("../../kernel/store/postgres-store.ts");
   try {
     return await PostgresStore.open({ url, ...environment });
   } catch (cause) {

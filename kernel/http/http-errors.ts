@@ -1,6 +1,6 @@
-import { STATUS_CODES } from "node:http";
 import { CloudError } from "../errors/cloud-error.ts";
 import { DEFAULT_STATUS, type Face, type Fault } from "./face.ts";
+import { STATUS_CODES } from "./node-http.ts";
 
 /** The status that a face answers for an error. */
 export function statusOf(face: Face, error: CloudError): number {

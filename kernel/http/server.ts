@@ -1,5 +1,4 @@
-import { createServer, type RequestListener } from "node:http";
-import { createServer as createTlsServer } from "node:https";
+import type { RequestListener } from "node:http";
 import Fastify, { type FastifyInstance, type InjectOptions, type LightMyRequestResponse } from "fastify";
 import type { Clock } from "../clock/clock.ts";
 import type { IdSource } from "../ids/ids.ts";
@@ -11,6 +10,7 @@ import { Fallback } from "./fallback.ts";
 import { type HealthCheck, kernelFace, kernelRoutes } from "./kernel-face.ts";
 import { Metrics } from "./metrics.ts";
 import { leaveBodies, mount } from "./mount.ts";
+import { createServer, createTlsServer } from "./node-http.ts";
 import { Observer } from "./observer.ts";
 import type { PipelineSettings } from "./pipeline.ts";
 import type { AgentAuthenticator, Authenticator, PolicyCheck } from "./request.ts";

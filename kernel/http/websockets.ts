@@ -1,4 +1,4 @@
-import { type IncomingMessage, STATUS_CODES } from "node:http";
+import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
 import { CloudError } from "../errors/cloud-error.ts";
@@ -8,6 +8,7 @@ import { authenticateAgent } from "./authenticate.ts";
 import { DEFAULT_STATUS } from "./face.ts";
 import { notFound } from "./http-errors.ts";
 import type { Metrics } from "./metrics.ts";
+import { STATUS_CODES } from "./node-http.ts";
 import type { AgentAuthenticator, AgentIdentity } from "./request.ts";
 import { pathOf } from "./server-request.ts";
 

@@ -114,9 +114,13 @@ export class Policy {
   #build(overrides: readonly Override[]): RuleSet {
     const expressions = new Map<string, Expression>();
     const texts = new Map<string, string>();
+    // Hundreds of rules share a few texts.
+    const parsed = new Map<string, Expression>();
     for (const { name, rule } of this.#defaults.values()) {
+      const expression = parsed.get(rule) ?? parseRule(rule);
+      parsed.set(rule, expression);
       texts.set(name, rule);
-      expressions.set(name, parseRule(rule));
+      expressions.set(name, expression);
     }
     const path = this.#file?.path ?? "";
     for (const { name, rule, line } of overrides) {

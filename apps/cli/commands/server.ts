@@ -1,3 +1,5 @@
+import type { ServerProgram } from "../../server/program.ts";
+import type { Simulation } from "../../server/simulation.ts";
 import type { Command } from "../command.ts";
 import { serverFlags, serverSettings } from "../server-flags.ts";
 import { ensureStateFolder } from "../state-folder.ts";
@@ -19,10 +21,9 @@ export const serverCommand: Command = {
     ensureStateFolder(settings.stateDir);
     // After the arguments have been checked: the services take a while to load.
     const { startServer } = await import("../../server/program.ts");
-    const { simulateHosts } = await import("../../server/simulation.ts");
     const stopped = untilStopped();
     const server = await startServer(settings);
-    const simulation = hosts === null ? null : await simulateHosts(server, hosts, server.heartbeatMs);
+    const simulation = hosts === null ? null : await simulate(server, hosts);
     process.stdout.write(`Pileus listens on ${server.address}\n`);
     await stopped;
     await simulation?.close();
@@ -30,3 +31,8 @@ export const serverCommand: Command = {
     return 0;
   },
 };
+
+async function simulate(server: ServerProgram, hosts: number): Promise<Simulation> {
+  const { simulateHosts } = await import("../../server/simulation.ts");
+  return await simulateHosts(server, hosts, server.heartbeatMs);
+}
