@@ -20,6 +20,15 @@ export interface MigrationView {
   readonly instance_uuid: string;
 }
 
+export interface ServiceView {
+  readonly id: string;
+  readonly state: "up" | "down";
+  readonly status: string;
+  readonly forced_down: boolean;
+  /** When it was last heard, UTC without a zone. */
+  readonly updated_at: string | null;
+}
+
 export interface ComputeApiOptions {
   readonly address: string;
   readonly username: string;
@@ -78,15 +87,27 @@ export class ComputeApi {
     return cards.map(({ port_id }) => port_id);
   }
 
-  async services(host: string): Promise<{ id: string; state: string; status: string; forced_down: boolean }[]> {
+  async services(host: string): Promise<ServiceView[]> {
     const path = `/compute/v2.1/os-services?binary=nova-compute&host=${host}`;
-    return (await this.request<{ services: [] }>("GET", path)).services;
+    return (await this.request<{ services: ServiceView[] }>("GET", path)).services;
   }
 
   /** Operations of the server that have not ended. */
   async liveOperations(serverId: string): Promise<{ id: string; name: string; state: string }[]> {
     const path = `/v1/operations?resource_id=${serverId}&state=ready,running,waiting,stuck`;
     return (await this.request<{ operations: [] }>("GET", path)).operations;
+  }
+
+  /** The last operation of that name on the server, with its steps and what went wrong in them. */
+  async lastOperation(serverId: string, name: string): Promise<Record<string, unknown>> {
+    const { operations } = await this.request<{ operations: { id: string; name: string; created_at: string }[] }>(
+      "GET",
+      `/v1/operations?resource_id=${serverId}`,
+    );
+    const last = operations
+      .filter((each) => each.name === name)
+      .reduce((a, b) => (b.created_at > a.created_at ? b : a));
+    return (await this.request<{ operation: Record<string, unknown> }>("GET", `/v1/operations/${last.id}`)).operation;
   }
 
   /** Waits for a server at rest that `wanted` accepts; throws when it comes to rest in ERROR, or not in time. */
