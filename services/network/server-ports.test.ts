@@ -106,6 +106,15 @@ onBothStores("ServerPorts", (open) => {
       await dispose();
     });
 
+    test("security groups must exist, also for a server without cards", async () => {
+      const { store, dispose } = await open(worldMigrations);
+      const ask = (securityGroups: readonly string[]) =>
+        store.tx((t) => ports.allocatePorts(t, request({ requested: "none", securityGroups })));
+      assert.deepEqual(await ask(["default"]), []);
+      await assert.rejects(ask(["nowhere"]), fails("network.unknown_security_group"));
+      await dispose();
+    });
+
     test("ports of the user are taken once and given back", async () => {
       const { store, dispose } = await open(worldMigrations);
       const { network } = await givenNetwork(store, { projectId: PROJECT, name: "a" }, { cidr: "10.1.0.0/24" });

@@ -42,7 +42,7 @@ export class ServerPorts implements NetworkPublic {
 
   async allocatePorts(t: Tx, request: AllocatePorts): Promise<PortInfo[]> {
     const nics = await this.#wanted(t, request);
-    if (nics.length === 0) return [];
+    if (nics.length === 0 && request.securityGroups.length === 0) return [];
     const groups = await this.#groups(t, request.projectId, request.securityGroups);
     for (const [index, nic] of nics.entries()) await this.#connect(t, request, nic, groups, index);
     return await this.portsOf(t, request.serverId);
