@@ -26,13 +26,14 @@ describe("the pileus command, against a simulated cloud", () => {
   let upOutput = "";
   let address: string;
 
-  const start = (...args: string[]): ChildProcess =>
+  const spawned = (args: readonly string[], limits: { timeout?: number } = {}): ChildProcess =>
     spawn(process.execPath, ["--disable-warning=ExperimentalWarning", MAIN, ...args], {
       cwd: folder,
       env: { PATH: process.env.PATH, HOME: folder },
       stdio: ["ignore", "pipe", "pipe"],
-      timeout: LIMIT_MS,
+      ...limits,
     });
+  const start = (...args: string[]): ChildProcess => spawned(args, { timeout: LIMIT_MS });
 
   const pileus = async (...args: string[]): Promise<Ended> => {
     const child = start(...args);
@@ -65,7 +66,8 @@ describe("the pileus command, against a simulated cloud", () => {
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), "pileus-cli-"));
-    up = start("up", "--simulate", "3", "--listen", "127.0.0.1:0");
+    // It runs for as long as all tests together take, and ends with them.
+    up = spawned(["up", "--simulate", "3", "--listen", "127.0.0.1:0"]);
     address = await new Promise<string>((resolve, reject) => {
       up.stdout?.on("data", (text) => {
         upOutput += text;
@@ -153,6 +155,19 @@ describe("the pileus command, against a simulated cloud", () => {
     assert.deepEqual([taken.code, taken.err.includes("another program uses that address")], [1, true]);
     const strange = await pileus("up", "--reset", "--state", ".");
     assert.deepEqual([strange.code, strange.err.includes("nothing was deleted")], [1, true]);
+  });
+
+  test("a reader that has seen enough ends it without a word", async () => {
+    for (const args of [["operations"], ["--help"]]) {
+      const child = start(...args);
+      child.stdout?.destroy();
+      let err = "";
+      child.stderr?.on("data", (text) => {
+        err += text;
+      });
+      const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
+      assert.deepEqual([code, err], [141, ""], args.join(" "));
+    }
   });
 
   test("doctor tells what is there, for people and programs", async () => {
