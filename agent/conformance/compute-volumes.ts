@@ -30,6 +30,8 @@ export interface ServedVolume {
 }
 
 export interface SeenDisk {
+  /** `/dev/vdb` */
+  readonly device: string;
   readonly serial: string;
   readonly bytes: number;
 }

@@ -44,7 +44,7 @@ export function commandLine(plan: LaunchPlan): string[] {
     ...["-device", device({ driver: "pci-bridge", id: VOLUME_BUS, chassis_nr: 1, addr: slot(SLOTS.volumes) })],
     ...inOrder(spec.volumes).flatMap(volumeArguments),
     ...["-blockdev", JSON.stringify(configBlockNode(files.configDrive))],
-    ...["-device", device(configDevice())],
+    ...configDevices().flatMap((each) => ["-device", device(each)]),
     ...["-device", device({ driver: "virtio-balloon-pci", addr: slot(SLOTS.balloon) })],
     ...["-device", device({ driver: "virtio-rng-pci", addr: slot(SLOTS.random) })],
     ...cardArguments(plan),
@@ -59,7 +59,7 @@ export function cpuModel(accelerator: Accelerator): string {
   return accelerator === "kvm" ? "host,-arch-capabilities" : "qemu64";
 }
 
-export const CONFIG_DEVICE = "disk-config";
+export const CONFIG_CONTROLLER = "config-controller";
 export const CONFIG_NODE = "config";
 /** Names of a card's device and of what it is plugged into. */
 export const cardDevice = (portId: string): string => `card-${portId}`;
@@ -69,15 +69,15 @@ export function configBlockNode(path: string): object {
   return { driver: "raw", "node-name": CONFIG_NODE, "read-only": true, file: { driver: "file", filename: path } };
 }
 
-/** Guests find the drive by its serial number or by the label of its file system. */
-export function configDevice(): Record<string, unknown> {
-  return {
-    driver: "virtio-blk-pci",
-    id: CONFIG_DEVICE,
-    drive: CONFIG_NODE,
-    serial: "config-2",
-    addr: slot(SLOTS.configDrive),
-  };
+/**
+ * Guests find the drive by its serial number or by the label of its file system. A SCSI disk, so that the names that guests give to
+ * virtio disks are those of root disk and volumes; with a controller of its own, which a guest lets go of before it is replaced.
+ */
+export function configDevices(): Record<string, unknown>[] {
+  return [
+    { driver: "virtio-scsi-pci", id: CONFIG_CONTROLLER, addr: slot(SLOTS.configDrive) },
+    { driver: "scsi-hd", id: "disk-config", bus: `${CONFIG_CONTROLLER}.0`, drive: CONFIG_NODE, serial: "config-2" },
+  ];
 }
 
 /** The side of a card that faces the host. */

@@ -4,7 +4,7 @@ import type { GuestFacts, GuestSpec, Nic } from "../../../protocol/compute.ts";
 import type { Call } from "../../../runtime/call.ts";
 import type { GuestNetworking, SeenByGuest } from "../driver.ts";
 import { bringCards, plug, unplug } from "./cards.ts";
-import { CONFIG_DEVICE, CONFIG_NODE, cardDevice, configBlockNode, configDevice } from "./command-line.ts";
+import { CONFIG_CONTROLLER, CONFIG_NODE, cardDevice, configBlockNode, configDevices } from "./command-line.ts";
 import { writeConfigDrive } from "./config-drive.ts";
 import type { Guest } from "./guest.ts";
 import { unresponsive } from "./guest-agent.ts";
@@ -89,10 +89,10 @@ async function takeNetwork(guest: Guest, spec: GuestSpec): Promise<void> {
 async function replaceConfigDrive(host: Host, guest: Guest, call: Call): Promise<void> {
   const qmp = await guest.qmp();
   await writeConfigDrive(guest.spec, guest.files.configDrive, call.signal);
-  await unplug(host, guest, CONFIG_DEVICE, call.signal);
+  await unplug(host, guest, CONFIG_CONTROLLER, call.signal);
   await ensureNodeAbsent(qmp, CONFIG_NODE, call);
   await qmp.execute("blockdev-add", { ...configBlockNode(guest.files.configDrive) });
-  await qmp.execute("device_add", configDevice());
+  for (const device of configDevices()) await qmp.execute("device_add", device);
 }
 
 /** QEMU lets go of a device's drive a moment after the device is gone. */

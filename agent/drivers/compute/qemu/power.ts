@@ -33,9 +33,11 @@ export async function ensureGuest(host: Host, spec: GuestSpec, power: WantedPowe
       await ensureRootDisk(host.files, spec, call);
       await claimDisk(host.files, spec, host.options.host);
     } else if (now === "running" || now === "paused") {
+      // Only a guest that runs can let go of a device.
+      if (power === "running") await setPaused(guest, false);
       await bringCards(host, guest, call.signal);
       await bringVolumes(host, guest, UNPLUG_LIMIT_MS, call.signal);
-      await setPaused(guest, power === "paused");
+      if (power === "paused") await setPaused(guest, true);
     } else {
       await start(host, guest, power, call);
     }

@@ -68,12 +68,13 @@ async function plug(qmp: Qmp, volume: GuestVolume): Promise<void> {
   await qmp.execute("device_add", volumeDisk(volume));
 }
 
-/** Takes the disk from the guest. Fine when it is gone. */
+/** Takes the disk from the guest. Fine when it is gone. A paused guest is not asked: once it runs, it would obey unexpectedly. */
 async function unplug(host: Host, guest: Guest, id: string, patienceMs: number, signal: AbortSignal): Promise<void> {
   const qmp = await guest.qmp();
   const { clock } = host.options;
   const started = clock.now();
   let askedAt = Number.NEGATIVE_INFINITY;
+  if ((await guest.power()) === "paused") throw busy(id);
   while ((await guest.volumeIds()).includes(id)) {
     signal.throwIfAborted();
     const now = clock.now();

@@ -4,6 +4,7 @@ import { coreCases } from "../../../conformance/compute-core-cases.ts";
 import { computeDriverConformance } from "../../../conformance/compute-driver-conformance.ts";
 import { migrationCases } from "../../../conformance/compute-migration-cases.ts";
 import { volumeCases } from "../../../conformance/compute-volume-cases.ts";
+import { volumeDataCases } from "../../../conformance/compute-volume-data-cases.ts";
 import { serialOf, type VolumeTools } from "../../../conformance/compute-volumes.ts";
 import { testSpecs } from "../../../sim/testing/test-specs.ts";
 import { createSimComputeDriver } from "./sim-compute-driver.ts";
@@ -13,7 +14,7 @@ const GIB = 1024 ** 3;
 
 computeDriverConformance({
   name: "sim",
-  cases: [...coreCases, ...migrationCases, ...volumeCases],
+  cases: [...coreCases, ...migrationCases, ...volumeCases, ...volumeDataCases],
   async make() {
     const world = new SimWorld({ clock: systemClock, mode: "auto" });
     const specs = testSpecs();
@@ -76,7 +77,8 @@ function simVolumeTools(world: SimWorld): VolumeTools {
     async disksIn(host, serverId) {
       const guest = world.host(host)?.guests.get(serverId);
       if (!guest?.active) return [];
-      return guest.volumes.map(({ volumeId }) => ({
+      return guest.volumes.map(({ volumeId, device }) => ({
+        device,
         serial: serialOf(volumeId),
         bytes: guest.volumeSizes.get(volumeId) ?? sizes.get(volumeId) ?? 0,
       }));

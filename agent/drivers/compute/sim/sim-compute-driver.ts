@@ -111,6 +111,7 @@ class SimComputeDriver implements ComputeDriver, SimActs {
       const found = this.host.guests.get(spec.serverId);
       if (found) this.requireSettled(found);
       if (power !== "stopped" && !found?.active) requireNotFenced(this.host, spec.serverId, call.epoch);
+      if (found && power === "paused") this.world.volumes.requireLetsGo(found, spec.volumes);
       this.world.ensureDisk(this.host, spec);
       const guest = found ?? new SimGuest(spec);
       this.host.guests.set(spec.serverId, guest);

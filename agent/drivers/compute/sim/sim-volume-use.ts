@@ -1,3 +1,4 @@
+import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import type { GuestVolume } from "../../../protocol/compute.ts";
 import { SimTicker } from "./sim-console.ts";
 import type { SimGuest, SimHost } from "./sim-host.ts";
@@ -30,6 +31,18 @@ export class SimVolumeUse {
     const ids = new Set(volumes.map((volume) => volume.volumeId));
     for (const id of guest.volumeSizes.keys()) if (!ids.has(id)) guest.volumeSizes.delete(id);
     if (guest.active) this.hold(host, guest);
+  }
+
+  /** A paused guest cannot give a disk back: throws `compute.volume_busy`. */
+  requireLetsGo(guest: SimGuest, volumes: readonly GuestVolume[]): void {
+    const kept = new Set(volumes.map((volume) => volume.volumeId));
+    const taken = guest.volumes.find((volume) => !volume.root && !kept.has(volume.volumeId));
+    if (guest.power !== "paused" || !taken) return;
+    throw new CloudError(
+      "unavailable",
+      "compute.volume_busy",
+      `The guest does not let go of volume ${taken.volumeId}.`,
+    );
   }
 
   /** The guest has become active: it can write. */

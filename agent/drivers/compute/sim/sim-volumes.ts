@@ -8,6 +8,7 @@ export function simVolumes(acts: SimActs): GuestVolumes {
       acts.act("compute.ensureVolumes", call.signal, () => {
         const guest = acts.guest(spec.serverId);
         acts.requireSettled(guest);
+        world.volumes.requireLetsGo(guest, spec.volumes);
         guest.spec = { ...guest.spec, volumes: spec.volumes };
         world.volumes.plug(host, guest, spec.volumes);
         return guest.facts();

@@ -98,8 +98,8 @@ export class ServedVolumes implements VolumeTools {
     await agent.waitUntilAnswers(LIMIT_MS, AbortSignal.timeout(LIMIT_MS));
     const lines = (await this.#ask(host, serverId, ["disks"])).split("\n");
     return lines.map((line) => {
-      const [, serial = "", bytes = ""] = / (\S*) (\d+)$/.exec(line) ?? [];
-      return { serial, bytes: Number(bytes) };
+      const [, name, serial = "", bytes] = /^(\S+) (\S*) (\d+)$/.exec(line) ?? [];
+      return { device: `/dev/${name}`, serial, bytes: Number(bytes) };
     });
   }
 
