@@ -129,14 +129,19 @@ export const abilityCases: readonly BlockStorageCase[] = [
       const stream = new WriteStream(await c.client(volumeId));
       await more(c, stream);
       const wanted = { volumeId, sizeGiB: 1, replicated: false };
-      const target = await has(other.migration).receive(wanted, c.call());
-      assert.deepEqual(await has(other.migration).receive(wanted, c.call()), target);
+      const { target, address } = await has(other.migration).receive(wanted, c.call());
+      assert.deepEqual(await has(other.migration).receive(wanted, c.call()), { target, address });
+      assert.deepEqual((await c.env.a.driver.inspect(volumeId))?.connection, address);
       assert.equal((await other.inspect(volumeId))?.state, "receiving");
       const call = c.call();
       for (let i = 0; i < 2; i += 1) await source.copyOut(volumeId, target, call);
       assert.ok(call.reported.length > 0);
       await more(c, stream);
+      await c.env.a.driver.ensureExported(volumeId, c.call());
+      await more(c, stream);
       for (let i = 0; i < 2; i += 1) await source.finishCopy(volumeId, { target, compare: true }, c.call());
+      const back = c.env.a.driver.ensureExported(volumeId, c.call());
+      await rejectsWith(back, "unavailable", "storage.moved_away");
       assert.equal((await other.ensureExported(volumeId, c.call())).state, "ready");
       await more(c, stream);
       await c.env.a.driver.ensureAbsent(volumeId, c.call());
@@ -151,7 +156,7 @@ export const abilityCases: readonly BlockStorageCase[] = [
       const [source, other] = [has(c.env.a.driver.migration), c.env.other.driver];
       const volumeId = await c.volume();
       const stream = new WriteStream(await c.client(volumeId));
-      const target = await has(other.migration).receive({ volumeId, sizeGiB: 1, replicated: false }, c.call());
+      const { target } = await has(other.migration).receive({ volumeId, sizeGiB: 1, replicated: false }, c.call());
       await source.copyOut(volumeId, target, c.call());
       for (let i = 0; i < 2; i += 1) await source.abandonCopy(volumeId, c.call());
       await other.ensureAbsent(volumeId, c.call());
@@ -162,13 +167,36 @@ export const abilityCases: readonly BlockStorageCase[] = [
     },
   },
   {
+    name: "migration: a copy that was finished is taken back, served as it would have been",
+    ability: "migration",
+    async run(c) {
+      const [source, other] = [has(c.env.a.driver.migration), c.env.other.driver];
+      for (const leaves of [false, true]) {
+        const volumeId = await c.volume();
+        const stream = new WriteStream(await c.client(volumeId));
+        await more(c, stream);
+        const wanted = { volumeId, sizeGiB: 1, replicated: false };
+        const { target } = await has(other.migration).receive(wanted, c.call());
+        await source.copyOut(volumeId, target, c.call());
+        await source.finishCopy(volumeId, { target, compare: false }, c.call());
+        if (leaves) await c.env.a.driver.ensureNotExported(volumeId, c.call());
+        for (let i = 0; i < 2; i += 1) await source.abandonCopy(volumeId, c.call());
+        await other.ensureAbsent(volumeId, c.call());
+        assert.equal((await c.env.a.driver.inspect(volumeId))?.exported, !leaves);
+        if (leaves) await c.env.a.driver.ensureExported(volumeId, c.call());
+        await more(c, stream);
+        await stream.verify();
+      }
+    },
+  },
+  {
     name: "migration: an idle volume moves with its content",
     ability: "migration",
     async run(c) {
       const [source, other] = [has(c.env.a.driver.migration), c.env.other.driver];
       const { content } = c.env.image;
       const volumeId = await c.volume({ source: { kind: "image", image: c.env.image.source } });
-      const target = await has(other.migration).receive({ volumeId, sizeGiB: 1, replicated: false }, c.call());
+      const { target } = await has(other.migration).receive({ volumeId, sizeGiB: 1, replicated: false }, c.call());
       await source.copyOut(volumeId, target, c.call());
       await source.finishCopy(volumeId, { target, compare: true }, c.call());
       await other.ensureNotExported(volumeId, c.call());

@@ -13,7 +13,7 @@ import { verb } from "./verb.ts";
  * (noCapacity: nothing was allocated); `storage.size_too_small`, `storage.image_unsafe`, `storage.target_unknown`,
  * `storage.not_supported`, `storage.invalid_id` (invalid); `storage.exists_differently`, `storage.volume_in_use`, `storage.frozen`,
  * `storage.failed_over`, `storage.replica_stale`, `storage.copy_failed`, `storage.reference_taken` (conflict);
- * `storage.array_unreachable` (unavailable).
+ * `storage.array_unreachable`, `storage.moved_away` (unavailable).
  */
 
 const Uuid = Type.String({ pattern: "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$" });
@@ -146,8 +146,9 @@ export const blockStorageVerbs = {
   "volume.ensureSize": verb(Type.Object({ backend: Name, volumeId: Uuid, sizeGiB: SizeGiB }), VolumeFacts),
   /**
    * Serves the volume and keeps serving it without the agent; the answer's `connection` stays valid over failover, failback and
-   * a change of the member that serves. Starts what has died. A migration's destination becomes a volume like others. Throws
-   * `storage.failed_over` for a volume that has no copy on the active target, `storage.replica_stale` for one whose copy there is old.
+   * a change of the member that serves. Starts what has died. A migration's destination becomes a volume like others; a copy to
+   * another backend goes on. Throws `storage.moved_away` after `volume.finishCopy`, `storage.failed_over` for a volume that has no
+   * copy on the active target, `storage.replica_stale` for one whose copy there is old.
    */
   "volume.ensureExported": verb(One, VolumeFacts),
   /** Stops serving; whoever writes is cut off. Copies are equal afterwards, where the second one can be reached. */
@@ -164,12 +165,12 @@ export const blockStorageVerbs = {
   "snapshot.inspect": verb(OneSnapshot, Type.Object({ snapshot: Nullable(SnapshotFacts) })),
 
   /**
-   * Destination of a migration: reserves the space and serves an empty volume to the source alone, at the returned address.
-   * Ends with `volume.ensureExported` or `volume.ensureNotExported` (the volume is ready), or `volume.ensureAbsent`.
+   * Destination of a migration: reserves the space and serves an empty volume to the source alone, at `target`. `address` is where
+   * its clients will find it: when it is the one that they know, they come back by themselves. Ends with `volume.ensureExported` or `volume.ensureNotExported` (the volume is ready), or `volume.ensureAbsent`.
    */
   "volume.receive": verb(
     Type.Object({ backend: Name, volumeId: Uuid, sizeGiB: SizeGiB, replicated: Type.Boolean() }),
-    Type.Object({ target: Connection }),
+    Type.Object({ target: Connection, address: Connection }),
   ),
   /**
    * Source: copies the volume to `target`, while it is served too. Returns when both are equal; every write then goes to
@@ -182,8 +183,7 @@ export const blockStorageVerbs = {
   ),
   /**
    * Source: stops serving and ends the copy with both sides equal, compared byte by byte when `compare`. The volume is not
-   * served again from here, unless `volume.abandonCopy` or `volume.ensureExported` takes it back: never do that once the destination
-   * serves. Throws `storage.copy_failed` when there is no copy, or it is not equal.
+   * served again from here, unless `volume.abandonCopy` takes it back: never do that once the destination serves. Throws `storage.copy_failed` when there is no copy, or it is not equal.
    */
   "volume.finishCopy": verb(
     Type.Object({ backend: Name, volumeId: Uuid, target: Connection, compare: Type.Boolean() }),

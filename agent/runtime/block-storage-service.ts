@@ -48,9 +48,8 @@ const HANDLERS: Handlers = {
   "snapshot.inspect": async (driver, { snapshotId }) => ({
     snapshot: (await driver.inspectSnapshot(snapshotId)) ?? null,
   }),
-  "volume.receive": async (driver, { volumeId, sizeGiB, replicated }, call) => ({
-    target: await migration(driver).receive({ volumeId, sizeGiB, replicated }, call),
-  }),
+  "volume.receive": async (driver, { volumeId, sizeGiB, replicated }, call) =>
+    migration(driver).receive({ volumeId, sizeGiB, replicated }, call),
   "volume.copyOut": async (driver, { volumeId, target }, call) => migration(driver).copyOut(volumeId, target, call),
   "volume.finishCopy": async (driver, { volumeId, target, compare }, call) =>
     nothing(migration(driver).finishCopy(volumeId, { target, compare }, call)),

@@ -51,8 +51,14 @@ export interface FailoverResult {
   volumes: FailoverOutcome[];
 }
 
+/** Where the source writes to, and where clients will find the volume. */
+export interface Received {
+  target: Connection;
+  address: Connection;
+}
+
 export interface VolumeMigration {
-  receive(volume: Pick<VolumeSpec, "volumeId" | "sizeGiB" | "replicated">, call: Call): Promise<Connection>;
+  receive(volume: Pick<VolumeSpec, "volumeId" | "sizeGiB" | "replicated">, call: Call): Promise<Received>;
   copyOut(volumeId: string, target: Connection, call: Call): Promise<{ bytes: number }>;
   finishCopy(volumeId: string, options: { target: Connection; compare: boolean }, call: Call): Promise<void>;
   abandonCopy(volumeId: string, call: Call): Promise<void>;

@@ -2,6 +2,7 @@ import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import type { VolumeSpec } from "../../../protocol/block-storage.ts";
 import type { Connection } from "../../../protocol/connection.ts";
 import type { Call } from "../../../runtime/call.ts";
+import type { Received } from "../driver.ts";
 import type { StorageArray, VolumeCopies } from "./array.ts";
 import { createWhole, exists, GIB, growTo, requireEqual, sizeOf } from "./disk-files.ts";
 import { endCopy, ensureServing } from "./serving.ts";
@@ -13,7 +14,7 @@ export async function receive(
   array: StorageArray,
   wanted: Pick<VolumeSpec, "volumeId" | "sizeGiB" | "replicated">,
   call: Call,
-): Promise<Connection> {
+): Promise<Received> {
   const record = { ...newRecord(wanted), state: "receiving" as const };
   const { main } = await ensureRecorded(array, record, call.signal);
   if (main.record.state !== "receiving") throw inUse("The volume exists here already.");
@@ -24,7 +25,7 @@ export async function receive(
   const talk = await array.ensureDaemon(main);
   try {
     await talk.ensureExport(wanted.volumeId);
-    return talk.connection(wanted.volumeId);
+    return { target: talk.connection(wanted.volumeId), address: array.address(wanted.volumeId) };
   } finally {
     talk.close();
   }

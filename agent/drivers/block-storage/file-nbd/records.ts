@@ -17,7 +17,10 @@ export interface DaemonRecord {
   identity: ProcessIdentity | null;
 }
 
-/** A migration away from this backend. `finished`: both were equal and nothing has been written here since. */
+/**
+ * A migration away from this backend. `finished`: both were equal and nothing has been written here since. `wasExported`: what is to be
+ * again should it be taken back.
+ */
 export interface OutgoingCopy {
   target: Connection;
   finished: boolean;

@@ -29,11 +29,13 @@ export async function factsOf(array: StorageArray, { main, replica }: VolumeCopi
   };
 }
 
-/** Also the end of being a migration's destination, and of a migration away that is taken back. */
+/** Also the end of being a migration's destination. Throws `storage.moved_away` once another backend has all that is written. */
 export async function ensureExported(array: StorageArray, volume: VolumeCopies, signal: AbortSignal): Promise<void> {
   await requireServable(array, volume);
   await becomeReady(array, volume, signal);
-  if (volume.main.record.copy !== null) await endCopy(array, volume);
+  if (volume.main.record.copy?.finished) {
+    throw new CloudError("unavailable", "storage.moved_away", "The volume is on its way to another backend.");
+  }
   await setExported(array, volume, true);
   await ensureServing(array, volume);
 }
@@ -136,7 +138,10 @@ export async function setExported(
       array.options.log.warn({ site: replica.site.id, error: error.message }, "an array cannot be told of a change");
     });
   }
-  if (main.record.exported !== exported) await array.update(main, { exported });
+  // A migration away that is taken back leaves the volume as it is now.
+  const copy = main.record.copy && { ...main.record.copy, wasExported: exported };
+  const same = main.record.exported === exported && main.record.copy?.wasExported === copy?.wasExported;
+  if (!same) await array.update(main, { exported, copy });
 }
 
 /** Ends a migration away: as if it had never been. */

@@ -128,10 +128,13 @@ class SimBlockStorageDriver implements BlockStorageDriver {
 
   ensureExported(volumeId: string, call: Call): Promise<VolumeFacts> {
     return this.#change("volume.ensureExported", volumeId, call, (volume) => {
+      if (volume.outgoing?.finished) {
+        throw new CloudError("unavailable", "storage.moved_away", "The volume is on its way to another backend.");
+      }
       this.#pool.serve(volume);
       volume.exported = true;
       volume.state = "ready";
-      volume.outgoing = null;
+      if (volume.outgoing) volume.outgoing.wasExported = true;
     });
   }
 
@@ -140,6 +143,7 @@ class SimBlockStorageDriver implements BlockStorageDriver {
       volume.exported = false;
       volume.served = false;
       volume.state = "ready";
+      if (volume.outgoing) volume.outgoing.wasExported = false;
       this.#pool.makeEqual(volume);
     });
   }

@@ -3,7 +3,7 @@ import type { BlockStorageVerb } from "../../../protocol/block-storage.ts";
 import type { Connection } from "../../../protocol/connection.ts";
 import { orAborted } from "../../../sim/sim-faults.ts";
 import type { VolumeMigration } from "../driver.ts";
-import { GIB, newSimVolume, receiverOf, type SimPool } from "./sim-pool.ts";
+import { addressOf, GIB, newSimVolume, receiverOf, type SimPool } from "./sim-pool.ts";
 import type { SimStorageWorld } from "./sim-storage-world.ts";
 
 export type Act = <T>(verb: BlockStorageVerb, signal: AbortSignal, work: () => T | Promise<T>) => Promise<T>;
@@ -22,7 +22,7 @@ export function simMigration(world: SimStorageWorld, pool: SimPool, act: Act): V
           const volume = newSimVolume(wanted, pool.targets[0]);
           pool.volumes.set(wanted.volumeId, { ...volume, state: "receiving" });
         }
-        return receiverOf(pool.backend, wanted.volumeId);
+        return { target: receiverOf(pool.backend, wanted.volumeId), address: addressOf(wanted.volumeId) };
       }),
     copyOut: (volumeId, target, call) =>
       act("volume.copyOut", call.signal, async () => {
@@ -31,7 +31,7 @@ export function simMigration(world: SimStorageWorld, pool: SimPool, act: Act): V
           throw new CloudError("invalid", "storage.not_supported", "A replicated volume cannot be migrated.");
         }
         if (!world.receiver(target)) throw copyFailed();
-        if (volume.outgoing && isSame(volume.outgoing.target, target)) return { bytes: 0 };
+        if (volume.outgoing && isSame(volume.outgoing.target, target)) return { bytes: volume.sizeGiB * GIB };
         const total = volume.sizeGiB * GIB;
         const report = (percent: number) =>
           call.progress(percent, { done: Math.floor((total * percent) / 100), total });
