@@ -9,6 +9,7 @@ import { requiredTarget } from "./operations/volume-calls.ts";
 import type { BlockStoragePublic, ServerAttachment, VolumeForServer } from "./public.ts";
 import { attached, beginDetaching, connected, letGo, reserve, rollDetaching } from "./store/attaching.ts";
 import { attachmentsOfServer, transitionAttachment } from "./store/attachments.ts";
+import { changingVolume } from "./store/changing-volume.ts";
 import { findSnapshot, getSnapshot } from "./store/snapshots.ts";
 import { leastSizeOf, type NewVolumeSource, rowFromSource } from "./store/volume-from-source.ts";
 import { checkVolumeSize, demandOf, reserveQuota } from "./store/volume-quotas.ts";
@@ -54,6 +55,8 @@ export function publicVolumes(deps: BlockStorageDependencies): BlockStoragePubli
         ]),
       );
     },
+
+    changingVolume,
 
     async reserve(t, { volumeId, serverId }) {
       const row = await reserve(t, kernel, { volumeId, serverId, mode: null, heldByCompute: true });

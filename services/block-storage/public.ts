@@ -72,6 +72,12 @@ export interface BlockStoragePublic {
   /** What the server has, or is about to get: by volume. */
   attachmentsOfServer(q: Queries, serverId: string): Promise<ReadonlyMap<string, ServerAttachment>>;
 
+  /**
+   * A volume of the server that moves, grows or changes its type now: whoever closes its disks or takes the guest to another host
+   * waits for that. Such a thing does not begin for a server that is changing itself (`holdSettled` of Compute).
+   */
+  changingVolume(q: Queries, serverId: string): Promise<string | undefined>;
+
   /** Keeps an available volume for the server. Only Compute can end this attachment. */
   reserve(t: Tx, wanted: { volumeId: string; serverId: string }): Promise<{ attachmentId: string }>;
   /** The volume is served, for the guest on `host`, where it will be `device`. Also when it is served anew. */

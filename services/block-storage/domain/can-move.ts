@@ -1,5 +1,5 @@
 import type { VolumeRow } from "../store/tables.ts";
-import { invalidVolume, isMigrating } from "./can-volume.ts";
+import { invalidVolume, isMigrating, READABLE } from "./can-volume.ts";
 
 /** Mirrored to its backend's replication target. */
 export function isReplicated({ replication_status: status }: Pick<VolumeRow, "replication_status">): boolean {
@@ -8,8 +8,8 @@ export function isReplicated({ replication_status: status }: Pick<VolumeRow, "re
 
 /** Whether a volume may be migrated or retyped now, as far as its state says. Throws 400. */
 export function mustBeIdle(volume: VolumeRow): void {
-  if (volume.status !== "available")
-    throw invalidVolume(`Volume ${volume.id} must be available, but is ${volume.status}.`);
+  if (!READABLE.includes(volume.status))
+    throw invalidVolume(`Volume ${volume.id} must be available or in-use, but is ${volume.status}.`);
   if (isMigrating(volume)) throw invalidVolume(`Volume ${volume.id} is migrating.`);
   if (volume.group_id !== null) throw invalidVolume(`Volume ${volume.id} belongs to a group.`);
 }

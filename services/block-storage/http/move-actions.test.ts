@@ -98,6 +98,58 @@ onBothStores("migrating and retyping volumes", (open) => {
     assert.equal((await act("nowhere", body, "member")).status, 404);
   });
 
+  const SERVER = "8d5e8a4c-2f0e-4f0e-9c35-6a7f9a3f0b11";
+  const givenInUse = async (held_by_compute: number, row: Partial<VolumeRow> = {}) => {
+    const id = await given({ status: "in-use", attach_status: "attached", ...row });
+    const attachment = {
+      id: world.ids.uuid(),
+      volume_id: id,
+      project_id: PROJECT,
+      server_id: SERVER,
+      attached_host: "host-1",
+      mountpoint: "/dev/vdb",
+      attach_mode: "rw" as const,
+      attach_status: "attached" as const,
+      connector: "{}",
+      connection_info: "{}",
+      attached_at: world.clock.now(),
+      detached_at: null,
+      held_by_compute,
+      created_at: world.clock.now(),
+      updated_at: null,
+    };
+    await world.store.tx((t) =>
+      t.tables<BlockStorageTables>().insertInto("volume_attachments").values(attachment).execute(),
+    );
+    return id;
+  };
+
+  it("what a server has moves, grows and changes its type under it, unless the server is changing", async () => {
+    const extend = (id: string, version?: string) => act(id, { "os-extend": { new_size: 5 } }, "member", version);
+    const retype = async (id: string, policy: string) =>
+      act(id, { "os-retype": { new_type: await givenType(`t-${id}-${policy}`), migration_policy: policy } }, "member");
+    const [moving, growing, changing] = [await givenInUse(1), await givenInUse(1), await givenInUse(1)];
+    assert.equal((await migrate(moving, { host: "node1@lvm", lock_volume: true })).status, 202);
+    const { status, migration_status } = await world.volume(moving);
+    assert.deepEqual([status, migration_status], ["in-use", "starting"]);
+    assert.equal((await extend(growing, "3.41")).status, 400);
+    assert.equal((await extend(growing, "3.42")).status, 202);
+    const grows = await world.volume(growing);
+    assert.deepEqual([grows.status, grows.previous_status], ["extending", "in-use"]);
+    assert.equal((await extend(moving)).status, 400);
+    assert.equal((await retype(changing, "on-demand")).status, 202);
+    world.changing.add(SERVER);
+    const [busy, foreign] = [await givenInUse(1), await givenInUse(0)];
+    assert.equal((await migrate(busy, { host: "node1@lvm" })).status, 400);
+    assert.equal((await extend(busy)).status, 400);
+    assert.equal((await retype(busy, "on-demand")).status, 400);
+    assert.equal((await retype(busy, "never")).status, 202);
+    world.changing.delete(SERVER);
+    assert.equal((await migrate(foreign, { host: "node1@lvm" })).status, 400);
+    assert.equal((await retype(foreign, "on-demand")).status, 400);
+    assert.equal((await extend(foreign)).status, 202);
+  });
+
   it("while it moves nothing else happens to it, unless an administrator ends the move", async () => {
     const id = await given();
     await migrate(id, { host: "node1@lvm" });

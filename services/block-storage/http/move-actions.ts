@@ -7,13 +7,15 @@ import { invalidVolume, isMigrating } from "../domain/can-volume.ts";
 import { scopeOf } from "../operations/volume-calls.ts";
 import { leftoverScopes } from "../operations/volume-move.ts";
 import { type NamedPlace, namedPool } from "../scheduler/named-pool.ts";
+import { lockedVolume } from "../store/attaching.ts";
 import { hasAttachments } from "../store/attachments.ts";
 import { snapshotsOf } from "../store/snapshots.ts";
 import { demandOf, reserveQuota } from "../store/volume-quotas.ts";
 import { lockType, typeNotFound, usableType } from "../store/volume-types.ts";
-import { findVolume, lockVolume, transition, volumeNotFound } from "../store/volumes.ts";
+import { transition } from "../store/volumes.ts";
 import { Bool, isTrue } from "./booleans.ts";
 import type { FaceDependencies } from "./dependencies.ts";
+import { lockLeftAlone, mustBeComputes } from "./left-alone.ts";
 import { TextOrNull } from "./schemas.ts";
 import { viewerOf } from "./type-view.ts";
 import { knownVolume, ruleTarget, volumeOf } from "./volume-lookup.ts";
@@ -121,9 +123,9 @@ export function moveActions(deps: FaceDependencies): Action[] {
     { destination, locks, request }: { destination: NamedPlace; locks: boolean; request: Asking },
   ): Promise<void> {
     await store.tx(async (t) => {
-      const volume = await lockVolume(t, id);
-      if (!volume || volume.deleted_at !== null) throw volumeNotFound(id);
+      const volume = await lockLeftAlone(t, deps, id);
       mustBeIdle(volume);
+      await mustBeComputes(t, volume);
       mustBeMovable(volume, (await snapshotsOf(t, id)).length > 0);
       const pool = await namedPool(t, deps, destination);
       const named = "host" in destination ? destination.host : destination.cluster;
@@ -132,7 +134,7 @@ export function moveActions(deps: FaceDependencies): Action[] {
       if ((await leftoverScopes(t, id)).includes(pool.scope))
         throw noDestination(`What volume ${id} has left at ${pool.scope} is still being removed.`);
       const set = { migration_status: "starting" as const, previous_status: volume.status };
-      const to = { set, ...(locks ? { status: "maintenance" as const } : {}) };
+      const to = { set, ...(locks && volume.status === "available" ? { status: "maintenance" as const } : {}) };
       await transition(t, { clock, id, from: [volume.status], to, action: "migrate" });
       await operations.start(t, deps.operations.migrateVolume, {
         input: { volumeId: id, destination },
@@ -149,10 +151,10 @@ export function moveActions(deps: FaceDependencies): Action[] {
     const type = await usableType(store.read, viewerOf(request), asked.type);
     if (!type) throw typeNotFound(asked.type);
     await store.tx(async (t) => {
-      await lockVolume(t, id);
-      const volume = await findVolume(t, id);
-      if (!volume) throw volumeNotFound(id);
+      // What stays where it is, nobody notices.
+      const volume = mayMove ? await lockLeftAlone(t, deps, id) : await lockedVolume(t, id);
       mustBeIdle(volume);
+      if (mayMove) await mustBeComputes(t, volume);
       if (volume.type_id === type.id) throw invalidVolume(`Volume ${id} has the type ${type.name} already.`);
       // So that it cannot be deleted before this can be seen.
       if (!(await lockType(t, type.id))) throw typeNotFound(type.id);

@@ -3,7 +3,7 @@ import { without } from "../../../kernel/http/own.ts";
 import type { ApiRequest } from "../../../kernel/http/request.ts";
 import { action, actionRoute, type Route } from "../../../kernel/http/route.ts";
 import { adminMetadataOf } from "../domain/can-attach.ts";
-import { invalidVolume } from "../domain/can-volume.ts";
+import { invalidVolume, READABLE } from "../domain/can-volume.ts";
 import { VOLUME_STATUSES, type VolumeStatus } from "../domain/volume-state.ts";
 import { detachAll, hasAttachments } from "../store/attachments.ts";
 import { checkVolumeSize, demandOf, reserveQuota } from "../store/volume-quotas.ts";
@@ -11,6 +11,7 @@ import { getVolume, transition, updateDetails } from "../store/volumes.ts";
 import { Bool, isTrue } from "./booleans.ts";
 import { connectionActions } from "./connection-actions.ts";
 import type { FaceDependencies } from "./dependencies.ts";
+import { lockLeftAlone } from "./left-alone.ts";
 import { moveActions } from "./move-actions.ts";
 import { abandonWork, endMoves, removeVolume } from "./remove-volume.ts";
 import { VolumeMetadata } from "./schemas.ts";
@@ -68,12 +69,22 @@ export function volumeActionRoutes(deps: FaceDependencies): Route[] {
             if (sizeGiB < 1 || sizeGiB > 0x7fff_ffff) throw invalidVolume("A size is a number of GiB from 1.");
             await checkVolumeSize(store.read, volume.project_id, sizeGiB);
             await store.tx(async (t) => {
-              const { size_gib: old } = await getVolume(t, volume.id);
+              // Since 3.42 also under the guest that has it.
+              const online = request.version.atLeast("3.42");
+              const { size_gib: old, status } = await (online
+                ? lockLeftAlone(t, deps, volume.id)
+                : getVolume(t, volume.id));
               if (sizeGiB <= old) throw invalidVolume(`The new size must be greater than the volume's, ${old} GiB.`);
               const growth = demandOf("growth", volume.type_name, sizeGiB - old);
               await reserveQuota(t, volume.project_id, growth);
-              const to = { status: "extending" as const, set: { previous_status: volume.status } };
-              await transition(t, { clock, id: volume.id, from: ["available"], to, action: "extend" });
+              const to = { status: "extending" as const, set: { previous_status: status } };
+              await transition(t, {
+                clock,
+                id: volume.id,
+                from: online ? READABLE : ["available"],
+                to,
+                action: "extend",
+              });
               await operations.start(t, deps.operations.extendVolume, {
                 input: { volumeId: volume.id, sizeGiB, growth },
                 resourceId: volume.id,

@@ -13,6 +13,7 @@ import { type MigrateVolumeInput, migrateVolumeOperation } from "./migrate-volum
 import { type RemoveLeftoverInput, removeLeftoverOperation } from "./remove-leftover.ts";
 import { type RetypeVolumeInput, retypeVolumeOperation } from "./retype-volume.ts";
 import { type TellFrozenInput, tellFrozenOperation } from "./tell-frozen.ts";
+import { type TellSizeInput, tellSizeOperation } from "./tell-size.ts";
 import { type UnmanageVolumeInput, unmanageVolumeOperation } from "./unmanage-volume.ts";
 
 /** Every operation of the service, made once with what they work with. */
@@ -26,6 +27,7 @@ export interface BlockStorageOperations {
   readonly disconnectVolume: Operation<DisconnectVolumeInput>;
   readonly createSnapshot: Operation<CreateSnapshotInput>;
   readonly deleteSnapshot: Operation<DeleteSnapshotInput>;
+  readonly tellSize: Operation<TellSizeInput>;
   readonly removeLeftover: Operation<RemoveLeftoverInput>;
   readonly manageVolume: Operation<ManageVolumeInput>;
   readonly migrateVolume: Operation<MigrateVolumeInput>;
@@ -34,13 +36,15 @@ export interface BlockStorageOperations {
 }
 
 export function blockStorageOperations(deps: BlockStorageDependencies): BlockStorageOperations {
+  const tellSize = tellSizeOperation();
   const removeLeftover = removeLeftoverOperation(deps);
   return {
     failover: failoverOperation(deps),
     tellFrozen: tellFrozenOperation(deps),
     createVolume: createVolumeOperation(deps, removeLeftover),
     deleteVolume: deleteVolumeOperation(deps),
-    extendVolume: extendVolumeOperation(deps),
+    extendVolume: extendVolumeOperation(deps, tellSize),
+    tellSize,
     connectVolume: connectVolumeOperation(deps),
     disconnectVolume: disconnectVolumeOperation(deps),
     createSnapshot: createSnapshotOperation(deps),

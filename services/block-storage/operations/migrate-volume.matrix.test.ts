@@ -12,8 +12,11 @@ const definition = migrateVolumeOperation(bound, removeLeftover);
 for (const [name, cluster, status, stores] of [
   ["to a host", null, "available", ["sqlite"]],
   ["to a cluster, locked", "pileus@r", "maintenance", ["sqlite", "postgres"]],
+  ["under a guest", null, "in-use", ["sqlite"]],
 ] as const) {
   let id = "";
+  const before = status === "in-use" ? status : "available";
+  const served = status === "in-use" ? " served" : "";
   faultMatrix(definition, {
     name,
     stores,
@@ -22,22 +25,23 @@ for (const [name, cluster, status, stores] of [
     async given(world) {
       await world.backend("a@r");
       await world.backend("b@r", cluster);
-      const moving = { status, previous_status: "available", migration_status: "starting" } as const;
+      const moving = { status, previous_status: before, migration_status: "starting" } as const;
       id = (await world.volume({ host: "a@r#r", size_gib: 3, ...moving })).id;
+      if (served !== "") await world.attachment(id, "host-9");
       const destination = cluster === null ? { host: "b@r#r" } : { cluster };
       return { input: { volumeId: id, destination }, resourceId: id };
     },
     async afterSuccess(world) {
       const { status: now, host, cluster_name, migration_status } = await world.row(id);
       const place = cluster === null ? null : `${cluster}#r`;
-      assert.deepEqual([now, host, cluster_name, migration_status], ["available", "b@r#r", place, "success"]);
-      await world.expectLeft(`${cluster ?? "b@r"} ${id} 3`);
+      assert.deepEqual([now, host, cluster_name, migration_status], [before, "b@r#r", place, "success"]);
+      await world.expectLeft(`${cluster ?? "b@r"} ${id} 3${served}`);
       assert.equal(world.arrays.of(cluster ?? "b@r").volumes.get(id)?.source, "empty");
     },
     async afterUnwind(world) {
       const { status: now, host, migration_status } = await world.row(id);
-      assert.deepEqual([now, host, migration_status], ["available", "a@r#r", "error"]);
-      await world.expectLeft(`a@r ${id} 3`);
+      assert.deepEqual([now, host, migration_status], [before, "a@r#r", "error"]);
+      await world.expectLeft(`a@r ${id} 3${served}`);
     },
   });
 }

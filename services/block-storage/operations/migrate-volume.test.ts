@@ -74,6 +74,24 @@ onBothStores("a volume that is to move", (open) => {
     await expectStayed(differing, await run(differing, migrate, STARTING, toB));
   });
 
+  it("stays when its server would not find it at the destination, or the destination has lost it", async () => {
+    for (const lost of [false, true]) {
+      const world = await worldOf();
+      await world.backend("b@r");
+      const { store, control } = world.tools;
+      const { id } = await world.volume({ ...STARTING, status: "in-use", previous_status: "in-use" });
+      const address = { kind: "unix", path: "/run/elsewhere", export: id };
+      await (lost ? world.attachment(id, "host-9") : world.attachment(id, "host-9", address));
+      const other = world.arrays.of("b@r");
+      other.before = (verb) => void (lost && verb === "volume.inspect" && other.volumes.clear());
+      await store.tx((t) => control.start(t, migrate, { input: toB(id), resourceId: id }));
+      await world.drain([migrate]);
+      const row = await world.row(id);
+      assert.deepEqual([row.status, row.host, row.migration_status], ["in-use", "a@r#r", "error"]);
+      await world.expectLeft(`a@r ${id} 3 served`);
+    }
+  });
+
   it("is where it was to go although its source cannot be cleaned yet, and does not go back before it is", async () => {
     const world = await worldOf();
     await world.backend("b@r");

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { blockStorageVerbs } from "../../../agent/protocol/block-storage.ts";
 import type { Connection } from "../../../agent/protocol/connection.ts";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
@@ -5,6 +6,7 @@ import { liveOperations } from "../../../kernel/operations/control.ts";
 import type { EffectContext, Operation, OperationInfo } from "../../../kernel/operations/definition.ts";
 import type { Queries, Tx } from "../../../kernel/store/store.ts";
 import type { Pool } from "../scheduler/pools.ts";
+import { attachmentsOf } from "../store/attachments.ts";
 import type { VolumeRow } from "../store/tables.ts";
 import { findVolume, lockVolume, transition, type VolumeChange } from "../store/volumes.ts";
 import { REMOVE_LEFTOVER, type RemoveLeftoverInput } from "./remove-leftover.ts";
@@ -29,12 +31,16 @@ export type Move = {
   };
   /** Mirrored to the destination's replication target. */
   readonly replicated: boolean;
+  /** A guest has it as a disk, which pauses while the source hands over to the destination. */
+  readonly served: boolean;
 };
 
 export function moveTo(volume: VolumeRow, pool: Pool, replicated: boolean): Move {
   const { scope, host, cluster, zone, serviceId } = pool;
   const from = { scope: scopeOf(volume) ?? "", target: requiredTarget(volume) };
-  return { from, to: { scope, target: targetOfPool(pool), host, cluster, zone, serviceId }, replicated };
+  // What it was when the request came.
+  const served = volume.previous_status === "in-use";
+  return { from, to: { scope, target: targetOfPool(pool), host, cluster, zone, serviceId }, replicated, served };
 }
 
 /** Backends that may still hold something of the volume, which is being taken away: it cannot go there yet. */
@@ -43,11 +49,17 @@ export async function leftoverScopes(q: Queries, volumeId: string): Promise<stri
   return live.map(({ input }) => (JSON.parse(input) as RemoveLeftoverInput).scope);
 }
 
-/** Holds the room at the destination; what is there is taken away by `cleanUpAt`. */
+/**
+ * Holds the room at the destination; what is there is taken away by `cleanUpAt`. Throws `block-storage.other_address` when a guest that
+ * has the volume would not find it there.
+ */
 export async function receive(a: EffectContext, volume: VolumeRow, move: Move): Promise<{ target: Connection }> {
   const { backend, to } = move.to.target;
   const wanted = { backend, volumeId: volume.id, sizeGiB: volume.size_gib, replicated: move.replicated };
-  return await a.call(blockStorageVerbs, "volume.receive", wanted, { to });
+  const { target, address } = await a.call(blockStorageVerbs, "volume.receive", wanted, { to });
+  for (const { connection_info: known } of await attachmentsOf(a.read, volume.id))
+    if (known !== null && !isDeepStrictEqual(JSON.parse(known), address)) throw otherAddress();
+  return { target };
 }
 
 /** Ends when both are equal; every write goes to both from then on. */
@@ -76,22 +88,35 @@ export async function abandonCopy(a: EffectContext, volumeId: string, move: Move
   await a.call(blockStorageVerbs, "volume.abandonCopy", { backend, volumeId }, { to });
 }
 
-/** The copies are compared byte by byte; nobody is served at the source any more. */
+/**
+ * Nobody is served at the source any more, and both copies are equal. They are compared byte by byte where no guest waits
+ * meanwhile; where one does, what made them equal has acknowledged each of its writes only when both had it.
+ */
 export async function finishCopy(
   a: EffectContext,
   deps: VolumeTools,
   { volumeId, move, target }: { volumeId: string; move: Move; target: Connection },
 ): Promise<void> {
+  await mustBeThere(a, volumeId, move);
   const { backend, to } = move.from.target;
   const { migrationTimeoutMs: timeoutMs } = deps.settings;
-  const wanted = { backend, volumeId, target, compare: true };
+  const wanted = { backend, volumeId, target, compare: !move.served };
   await a.call(blockStorageVerbs, "volume.finishCopy", wanted, { to, timeoutMs });
 }
 
-/** The destination's copy becomes a volume like others. */
+/** A destination that has died meanwhile is noticed before a guest waits for it. */
+async function mustBeThere(a: EffectContext, volumeId: string, { to: { target } }: Move): Promise<void> {
+  const { backend, to } = target;
+  const { volume } = await a.call(blockStorageVerbs, "volume.inspect", { backend, volumeId }, { to });
+  if (volume) return;
+  throw new CloudError("conflict", "block-storage.destination_lost", "The destination has lost the volume.");
+}
+
+/** The destination's copy becomes a volume like others; a guest that waits for it goes on. */
 export async function settleAtDestination(a: EffectContext, volumeId: string, move: Move): Promise<void> {
   const { backend, to } = move.to.target;
-  await a.call(blockStorageVerbs, "volume.ensureNotExported", { backend, volumeId }, { to });
+  const verb = move.served ? "volume.ensureExported" : "volume.ensureNotExported";
+  await a.call(blockStorageVerbs, verb, { backend, volumeId }, { to });
 }
 
 /** From here on the volume is where it was to go. */
@@ -135,6 +160,14 @@ export async function endMove(
   const held = volume.status === "maintenance" || volume.status === "retyping";
   const to = { set, ...(held ? { status: volume.previous_status ?? ("available" as const) } : {}) };
   return await transition(t, { clock: kernel.clock, id: volumeId, from: null, to, action: "migrate" });
+}
+
+function otherAddress(): CloudError {
+  return new CloudError(
+    "conflict",
+    "block-storage.other_address",
+    "The server would not find its volume at that backend.",
+  );
 }
 
 export function noBackend(): CloudError {

@@ -75,6 +75,8 @@ export interface BlockStorageWorld {
   readonly logs: SeveralLoggers;
   /** What is on every array. */
   readonly data: Manageable[];
+  /** Servers with something under way. */
+  readonly changing: Set<string>;
   readonly http: HttpServer;
   ask(who: Person | null, method: string, path: string, options?: AskOptions): Promise<Answer>;
   /** A `cinder-scheduler` that has just been heard. */
@@ -103,10 +105,12 @@ export async function blockStorageWorld(
   const clock = new ManualClock();
   const ids = systemIds;
   const loggers = new Loggers({ destination: { write: () => undefined } });
+  const changing = new Set<string>();
   const base: BlockStorageDependencies = {
     kernel: { store, clock, ids, loggers, operations: new OperationControl(clock, ids) },
     settings: { ...defaultBlockStorageSettings, ...settings },
     fleet: defaultFleetSettings,
+    servers: { holdSettled: async (_t, serverId) => !changing.has(serverId) },
     images: {
       find: async () => undefined,
       imageSource: async () => undefined,
@@ -117,6 +121,7 @@ export async function blockStorageWorld(
   };
   const logs = new SeveralLoggers();
   const data: Manageable[] = [];
+
   const deps: FaceDependencies = {
     ...base,
     operations: blockStorageOperations(base),
@@ -147,6 +152,7 @@ export async function blockStorageWorld(
     deps,
     logs,
     data,
+    changing,
     http,
     async ask(who, method, path, options = {}) {
       const reply = await http.inject({

@@ -1,7 +1,9 @@
 import type { Manageable, VolumeSpec } from "../../../../agent/protocol/block-storage.ts";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import type { CallerFactory, CallOptions } from "../../../../kernel/operations/command-caller.ts";
-import { answerOfMove, type MovingVolume } from "./simulated-moves.ts";
+import { addressOf, answerOfMove, type MovingVolume } from "./simulated-moves.ts";
+
+const GIB = 1024 ** 3;
 
 interface StoredVolume extends MovingVolume {
   sizeGiB: number;
@@ -12,6 +14,7 @@ interface Inputs {
   readonly volumeId: string;
   readonly snapshotId: string;
   readonly sizeGiB: number;
+  readonly sizeBytes: number;
   readonly reference: string;
   readonly replicated: boolean;
   readonly target: { readonly path: string; readonly export: string };
@@ -67,6 +70,10 @@ export class SimulatedArrays {
   }
 
   #answer(verb: string, input: Inputs & { backend: string }, { to }: CallOptions): unknown {
+    if (verb === "compute.ensureVolumeSize" && "host" in to) {
+      this.told.push(`${to.host} ${verb} ${input.sizeBytes / GIB} GiB`);
+      return {};
+    }
     const scope = "cluster" in to ? to.cluster : `${to.host}@${input.backend}`;
     const array = this.of(scope);
     this.told.push(`${scope} ${verb}`);
@@ -83,7 +90,7 @@ export class SimulatedArrays {
       case "volume.ensureExported":
         settled(array, volumeId);
         array.served.add(volumeId);
-        return { volumeId, connection: { kind: "unix", path: `/run/${volumeId}`, export: volumeId } };
+        return { volumeId, connection: addressOf(volumeId) };
       case "volume.ensureNotExported":
         settled(array, volumeId);
         array.served.delete(volumeId);
@@ -107,6 +114,8 @@ export class SimulatedArrays {
         return adopt(array, volumeId, input.reference);
       case "volume.release":
         return release(array, volumeId);
+      case "volume.inspect":
+        return { volume: array.volumes.has(volumeId) ? { volumeId } : null };
       case "volume.receive":
         if (!array.volumes.has(volumeId)) mustFit(array, sizeGiB);
         return answerOfMove((other) => this.of(other), scope, verb, input);
@@ -147,7 +156,7 @@ function adopt(array: SimulatedArray, volumeId: string, reference: string): unkn
   if (sizeGiB === undefined) throw new CloudError("conflict", "storage.reference_taken", "There is no such data.");
   array.stray.delete(reference);
   array.volumes.set(volumeId, { sizeGiB, replicated: false, source: reference });
-  return { sizeBytes: sizeGiB * 1024 ** 3 };
+  return { sizeBytes: sizeGiB * GIB };
 }
 
 function release(array: SimulatedArray, volumeId: string): unknown {

@@ -34,7 +34,7 @@ export function answerOfMove(of: (scope: string) => MovingArray, scope: string, 
       const known = array.volumes.get(volumeId);
       if (known && !known.receiving) throw failed("storage.volume_in_use", "The volume exists here already.");
       if (!known) array.volumes.set(volumeId, { sizeGiB, replicated, source: "", receiving: true });
-      return { target: { kind: "unix", path: `/run/${scope}`, export: volumeId } };
+      return { target: { kind: "unix", path: `/run/${scope}`, export: volumeId }, address: addressOf(volumeId) };
     }
     case "volume.copyOut": {
       const volume = found(array, volumeId);
@@ -61,6 +61,11 @@ export function answerOfMove(of: (scope: string) => MovingArray, scope: string, 
     default:
       return undefined;
   }
+}
+
+/** Where clients find the volume, whoever serves it. */
+export function addressOf(volumeId: string) {
+  return { kind: "unix" as const, path: `/run/${volumeId}`, export: volumeId };
 }
 
 function found(array: MovingArray, volumeId: string): MovingVolume {

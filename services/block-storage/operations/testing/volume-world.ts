@@ -13,12 +13,14 @@ import type { FaultWorld } from "../../../../kernel/operations/testing/fault-run
 import type { WorldTools } from "../../../../kernel/operations/testing/world-tools.ts";
 import { parsePlace, withoutPool } from "../../domain/place.ts";
 import { defaultBlockStorageSettings } from "../../settings.ts";
+import { insertAttachment } from "../../store/attachments.ts";
 import { recordBackend } from "../../store/record-backend.ts";
-import type { BlockStorageTables, SnapshotRow, VolumeRow } from "../../store/tables.ts";
+import type { AttachmentRow, BlockStorageTables, SnapshotRow, VolumeRow } from "../../store/tables.ts";
 import { insertType } from "../../store/volume-types.ts";
 import { SIM_FACTS, snapshotRow, volumeRow } from "../../testing/rows.ts";
 import type { VolumeTools } from "../volume-calls.ts";
 import { SimulatedArrays } from "./simulated-arrays.ts";
+import { addressOf } from "./simulated-moves.ts";
 
 /** What the operations are made with, once; its clock is that of whichever world is open: a fault matrix opens many. */
 export class BoundVolumeTools implements VolumeTools, Clock {
@@ -102,6 +104,31 @@ export class VolumeWorld implements FaultWorld {
     if (place !== null && row.status === "available")
       this.arrays.of(withoutPool(place)).snapshots.set(row.id, volume.id);
     return row;
+  }
+
+  /** By which a server of Compute on that host has the volume, which is served to it. */
+  async attachment(volumeId: string, host: string, address: object = addressOf(volumeId)): Promise<void> {
+    const { store, clock, ids } = this.tools;
+    const { project_id, host: place, cluster_name } = await this.row(volumeId);
+    const row: AttachmentRow = {
+      id: ids.uuid(),
+      volume_id: volumeId,
+      project_id,
+      server_id: ids.uuid(),
+      attached_host: host,
+      mountpoint: "/dev/vdb",
+      attach_mode: "rw",
+      attach_status: "attached",
+      connector: JSON.stringify({ host }),
+      connection_info: JSON.stringify(address),
+      attached_at: clock.now(),
+      detached_at: null,
+      held_by_compute: 1,
+      created_at: clock.now(),
+      updated_at: null,
+    };
+    await store.tx((t) => insertAttachment(t, row));
+    this.arrays.of(withoutPool(cluster_name ?? place ?? "")).served.add(volumeId);
   }
 
   async row(id: string): Promise<VolumeRow> {
