@@ -129,8 +129,10 @@ export class StorageArray {
     const talk = files && (await DaemonTalk.open(files, this.options.clock).catch(() => undefined));
     await talk?.quit().catch(() => {});
     await this.killDaemons(copy.site, copy.record.volumeId);
-    // A record that still names it is no harm: it is gone.
-    if (copy.record.daemon) await this.#ifReachable(copy.site, this.update(copy, { daemon: null }));
+    // A record that still names it is no harm: it is gone. Its number stays: no other one may be found at its socket.
+    const { daemon } = copy.record;
+    if (daemon?.identity)
+      await this.#ifReachable(copy.site, this.update(copy, { daemon: { ...daemon, identity: null } }));
   }
 
   /** Kills every process that works on this array's copy of the volume, and removes their sockets. The volume's lock is held. */

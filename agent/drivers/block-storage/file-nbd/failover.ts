@@ -113,7 +113,7 @@ async function swapRoles(
 ): Promise<void> {
   const generation = Math.max(main.record.generation, replica.record.generation) + 1;
   await array.update(replica, { role: "main", generation, trust: { kind: "stale" } });
-  const demoted = array.update(main, { role: "replica", generation, trust, daemon: null });
+  const demoted = array.update(main, { role: "replica", generation, trust });
   await demoted.catch((error: Error) => {
     array.options.log.warn({ site: main.site.id, error: error.message }, "an array cannot be told of a change");
   });

@@ -5,6 +5,9 @@ import { isAlive } from "./process-identity.ts";
 import type { Trust } from "./records.ts";
 import type { DaemonTalk } from "./storage-daemon.ts";
 
+/** What a mirror asks for. Not the volume's name: a client that looks for its volume must never come to write to a second copy. */
+const SECOND_COPY = "second-copy";
+
 /** Whether the second copy holds every acknowledged write for certain. Asks the process that takes them: the lock is held. */
 export async function isTrusted(array: StorageArray, replica: Copy): Promise<boolean> {
   if (!(await isOnRecordAsTrusted(array, replica))) return false;
@@ -167,8 +170,8 @@ async function startMirror(
   await growTo(disk, bytes);
   const peer = await array.ensureDaemon(replica);
   try {
-    await peer.ensureGuardedExport(volumeId, bytes);
-    await talk.startMirror(peer.connection(volumeId), equal);
+    await peer.ensureGuardedExport(SECOND_COPY, bytes);
+    await talk.startMirror(peer.connection(SECOND_COPY), equal);
   } finally {
     peer.close();
   }
