@@ -2,7 +2,7 @@ import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import type { SnapshotFacts } from "../../../protocol/block-storage.ts";
 import type { Call } from "../../../runtime/call.ts";
 import type { StorageArray, VolumeCopies } from "./array.ts";
-import { copySparse, createWhole, digHoles, exists, growTo, sizeOf } from "./disk-files.ts";
+import { copySparse, createWhole, exists, giveBackHoles, growTo, sizeOf } from "./disk-files.ts";
 import { activeSite, requireNotFrozen, reserve } from "./pool.ts";
 import type { SnapshotRecord } from "./records.ts";
 import { replicates } from "./replica.ts";
@@ -83,7 +83,7 @@ export async function copyNow(array: StorageArray, { main }: VolumeCopies, parti
     await talk.backup(partial, call.signal, ({ done, total }) => {
       call.progress(total === 0 ? 0 : (100 * done) / total, { done, total });
     });
-    await digHoles(partial, call.signal);
+    await giveBackHoles(partial, call.signal);
   } finally {
     talk?.close();
   }
