@@ -28,6 +28,7 @@ import type { Store } from "../../kernel/store/store.ts";
 import type { BlockStorageDependencies } from "../../services/block-storage/dependencies.ts";
 import { logControl } from "../../services/block-storage/log-control.ts";
 import { manageableData } from "../../services/block-storage/manageable-data.ts";
+import { publicVolumes } from "../../services/block-storage/public-volumes.ts";
 import { blockStorageListener } from "../../services/block-storage/reconcile/agent-news.ts";
 import { createBlockStorageService } from "../../services/block-storage/service.ts";
 import { defaultBlockStorageSettings } from "../../services/block-storage/settings.ts";
@@ -101,19 +102,20 @@ async function startOn(store: Store, loggers: Loggers, settings: ServerSettings)
   });
   const image = createImageService(kernel, { dataDir: join(settings.stateDir, "image-data") });
   const network = createNetworkService(kernel);
-  const deps: ComputeDependencies = {
-    kernel,
-    settings: settings.compute,
-    fleet: settings.fleet,
-    images: image.public,
-    network: network.public,
-  };
   const volumeDeps: BlockStorageDependencies = {
     kernel,
     settings: { ...defaultBlockStorageSettings, ...settings.blockStorage },
     fleet: settings.fleet,
     images: image.public,
     servers: { holdSettled },
+  };
+  const deps: ComputeDependencies = {
+    kernel,
+    settings: settings.compute,
+    fleet: settings.fleet,
+    images: image.public,
+    network: network.public,
+    blockStorage: publicVolumes(volumeDeps),
   };
   const fleet = new Fleet({
     store,

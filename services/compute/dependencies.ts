@@ -1,5 +1,6 @@
 import type { FleetSettings } from "../../kernel/fleet/settings.ts";
 import type { KernelServices } from "../../kernel/service/manifest.ts";
+import type { BlockStoragePublic } from "../block-storage/public.ts";
 import type { ImagePublic } from "../image/public.ts";
 import type { NetworkPublic } from "../network/public.ts";
 import type { ComputeSettings } from "./settings.ts";
@@ -11,4 +12,5 @@ export interface ComputeDependencies {
   readonly fleet: FleetSettings;
   readonly images: ImagePublic;
   readonly network: NetworkPublic;
+  readonly blockStorage: BlockStoragePublic;
 }

@@ -58,6 +58,7 @@ const RULES: readonly (readonly [rule: string, names: readonly string[]])[] = [
       "servers:create:forced_host",
       "compute:servers:create:requested_destination",
       "os-server-diagnostics",
+      "os-volumes-attachments:swap",
       "os-attach-interfaces:other_project",
       "os-flavor-manage:create",
       "os-flavor-manage:update",
@@ -103,6 +104,10 @@ const RULES: readonly (readonly [rule: string, names: readonly string[]])[] = [
     [
       "servers:create",
       "servers:create:attach_network",
+      "servers:create:attach_volume",
+      "os-volumes-attachments:create",
+      "os-volumes-attachments:update",
+      "os-volumes-attachments:delete",
       "servers:update",
       "servers:delete",
       "servers:start",

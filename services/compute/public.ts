@@ -1,6 +1,6 @@
 import type { Tx } from "../../kernel/store/store.ts";
 import type { VmState } from "./domain/server-state.ts";
-import { isUnsettled } from "./operations/cleanup.ts";
+import { isUnsettled } from "./operations/unsettled.ts";
 import { lockServer } from "./store/servers.ts";
 
 /** In these a server goes on as it is until it is asked for something. */

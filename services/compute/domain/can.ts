@@ -39,6 +39,7 @@ export const GATES = {
   forceComplete: { vm: ["active"], task: ["migrating"], launched: true },
   abortLiveMigration: { task: ["migrating"], launched: true },
   interfaces: { vm: ["active", "paused", "stopped"], task: IDLE, launched: true },
+  volumes: { vm: ["active", "paused", "stopped"], task: IDLE, launched: true },
   metadata: { vm: ["active", "paused", "stopped"], task: IDLE },
 } as const satisfies Record<string, Gate>;
 

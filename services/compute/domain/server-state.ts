@@ -47,6 +47,11 @@ export function vmStateMayBecome(from: VmState, to: VmState): boolean {
 const RESIZING: readonly (TaskState | null)[] = ["resize_prep", "resize_migrating", "resize_migrated", "resize_finish"];
 const REBUILDING: readonly (TaskState | null)[] = ["rebuilding", "rebuild_spawning"];
 
+/** An evacuation is under way: the guest may be started elsewhere at any moment. */
+export function isMoving(task: TaskState | null): boolean {
+  return REBUILDING.includes(task);
+}
+
 /** The public `status` (compute contract, server state model). */
 export function statusOf(vm: VmState, task: TaskState | null): string {
   switch (vm) {

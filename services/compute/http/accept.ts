@@ -3,7 +3,7 @@ import type { ApiRequest } from "../../../kernel/http/request.ts";
 import type { Operation } from "../../../kernel/operations/definition.ts";
 import type { Tx } from "../../../kernel/store/store.ts";
 import type { TaskState, VmState } from "../domain/server-state.ts";
-import { isUnsettled } from "../operations/cleanup.ts";
+import { isUnsettled } from "../operations/unsettled.ts";
 import { recordAction } from "../store/instance-actions.ts";
 import { transition } from "../store/servers.ts";
 import type { ServerRow } from "../store/tables.ts";

@@ -40,48 +40,30 @@ export async function wantedFlavor(
   return snapshotOf(flavor);
 }
 
-/** The image that the server boots from. Throws 400 for what cannot be booted, or not by this flavor. */
-export async function wantedImage(
+/** An image that something can be booted from. Throws 400. */
+export async function bootableImage(
   q: Queries,
   deps: FaceDependencies,
   request: CreateRequest,
-  flavor: FlavorSnapshot,
+  id: string,
 ): Promise<ImageSummary> {
-  const { server } = request.body;
-  const bootDevice = bootImageOf(server);
-  const id = lastPart(server.imageRef ?? "") || bootDevice;
-  if (id === "") throw invalid("image", "Invalid imageRef provided: servers boot from images here, not from volumes.");
   if (!isUuidLike(id)) throw invalid("image", `Invalid imageRef provided: ${id.slice(0, 80)}`);
   const { projectId, isAdmin } = request.context;
   const image = await deps.images.find(q, id, { projectId, isAdmin });
   if (!image) throw invalid("image", `Image ${id} could not be found.`);
   if (image.status !== "active") throw invalid("image", `Image ${id} is not active.`);
-  if (image.minRamMiB > flavor.ramMiB) throw invalid("flavor", "Flavor's memory is too small for requested image.");
-  if (flavor.diskGiB > 0) {
-    const needed = Math.max(image.minDiskGiB * GIB, image.virtualSizeBytes ?? image.sizeBytes ?? 0);
-    if (needed > flavor.diskGiB * GIB) throw invalid("flavor", "Flavor's disk is too small for requested image.");
-  }
   return image;
 }
 
+/** Throws 400 when the flavor is too small for the image; its disk counts for a server that has one. */
+export function mustFitFlavor(image: ImageSummary, flavor: FlavorSnapshot, { disk }: { disk: boolean }): void {
+  if (image.minRamMiB > flavor.ramMiB) throw invalid("flavor", "Flavor's memory is too small for requested image.");
+  if (!disk || flavor.diskGiB === 0) return;
+  const needed = Math.max(image.minDiskGiB * GIB, image.virtualSizeBytes ?? image.sizeBytes ?? 0);
+  if (needed > flavor.diskGiB * GIB) throw invalid("flavor", "Flavor's disk is too small for requested image.");
+}
+
 const GIB = 1024 ** 3;
-
-/** Block devices are understood as far as they say what `imageRef` says. */
-function bootImageOf(server: WantedServer): string {
-  if (server.block_device_mapping && server.block_device_mapping.length > 0) throw noVolumes();
-  let boot = "";
-  for (const device of server.block_device_mapping_v2 ?? []) {
-    if (device.source_type !== "image" || device.destination_type === "volume" || Number(device.boot_index) !== 0) {
-      throw noVolumes();
-    }
-    boot = device.uuid ?? device.image_id ?? "";
-  }
-  return boot;
-}
-
-function noVolumes(): CloudError {
-  return invalid("block_device", "Block devices other than the local boot disk are not supported.");
-}
 
 /** The cards that are wanted. `auto` where nothing is said, as far as there is a network to choose. */
 export function wantedNics(server: WantedServer): readonly RequestedNic[] | "auto" | "none" {

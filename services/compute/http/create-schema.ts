@@ -59,6 +59,16 @@ const BlockDevice = Type.Object(
   closed,
 );
 
+const LegacyDevice = Type.Object({
+  device_name: Type.Optional(Nullable(Type.String({ maxLength: 255 }))),
+  virtual_name: Type.Optional(Nullable(Type.String({ maxLength: 255 }))),
+  volume_id: Type.Optional(Nullable(UuidLike)),
+  snapshot_id: Type.Optional(Nullable(UuidLike)),
+  volume_size: Type.Optional(Nullable(Type.Union([digits(1), Type.Literal("")]))),
+  delete_on_termination: Type.Optional(Nullable(BodyBoolean)),
+  no_device: Type.Optional(Type.Unknown()),
+});
+
 const SameHosts = Type.Union([Type.Array(UuidLike), UuidLike]);
 export const SchedulerHints = Type.Object({
   group: Type.Optional(UuidLike),
@@ -77,7 +87,7 @@ const BASE = {
   accessIPv4: Type.Optional(Ipv4),
   accessIPv6: Type.Optional(Ipv6),
   availability_zone: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
-  block_device_mapping: Type.Optional(Type.Array(Type.Object({}))),
+  block_device_mapping: Type.Optional(Type.Array(LegacyDevice)),
   block_device_mapping_v2: Type.Optional(Type.Array(BlockDevice)),
   config_drive: Type.Optional(Type.Union([BodyBoolean, Type.Literal("")])),
   key_name: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),

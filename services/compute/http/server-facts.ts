@@ -4,6 +4,7 @@ import type { FleetSettings } from "../../../kernel/fleet/settings.ts";
 import type { ServiceRow } from "../../../kernel/fleet/tables.ts";
 import type { ApiRequest } from "../../../kernel/http/request.ts";
 import type { Queries } from "../../../kernel/store/store.ts";
+import { type BlockDeviceRow, blockDevicesByServer } from "../store/block-devices.ts";
 import { liveMigrationProgress } from "../store/migration-lists.ts";
 import { groupsOfServer } from "../store/server-groups.ts";
 import type { ServerHead } from "../store/server-lists.ts";
@@ -11,7 +12,13 @@ import type { ServerRow } from "../store/tables.ts";
 import type { FaceDependencies } from "./dependencies.ts";
 import { targetOf } from "./server-lookup.ts";
 import { serverVersions } from "./server-versions.ts";
-import { type Json, type ServerFacts, type ServerVisibility, serverAnswer } from "./server-view.ts";
+import {
+  type AttachedVolume,
+  type Json,
+  type ServerFacts,
+  type ServerVisibility,
+  serverAnswer,
+} from "./server-view.ts";
 
 /** The rules that the full representation of a server asks. */
 export const SERVER_VIEW_RULES = [
@@ -49,19 +56,27 @@ export async function factsOfServers(
 ): Promise<(head: ServerHead) => ServerFacts> {
   const ids = heads.map((head) => head.id);
   const migrating = heads.filter((head) => head.task_state === "migrating").map((head) => head.id);
-  const [addresses, securityGroups, hostStatus, progress] = await Promise.all([
+  const [addresses, securityGroups, hostStatus, progress, devices] = await Promise.all([
     deps.network.networkInfo(q, ids),
     deps.network.securityGroupNames(q, ids),
     hostStatuses({ q, moment, deps }, heads),
     liveMigrationProgress(q, migrating),
+    blockDevicesByServer(q, ids),
   ]);
   return ({ id, host }) => ({
     addresses: addresses.get(id) ?? {},
     securityGroups: securityGroups.get(id),
     hostStatus: hostStatus.get(host ?? "") ?? "",
     progress: progress.get(id) ?? 0,
+    volumes: attachedVolumes(devices.get(id) ?? []),
     groups: undefined,
   });
+}
+
+function attachedVolumes(devices: readonly BlockDeviceRow[]): AttachedVolume[] {
+  return devices.flatMap(({ volume_id: id, delete_on_termination }) =>
+    id === null ? [] : [{ id, delete_on_termination: delete_on_termination === 1 }],
+  );
 }
 
 export function visibilityOf(request: Asking, row: Pick<ServerRow, "project_id" | "user_id">): ServerVisibility {

@@ -1,5 +1,5 @@
 import { versionSteps } from "../../../kernel/http/version-steps.ts";
-import type { Json, ServerAnswer } from "./server-view.ts";
+import type { AttachedVolume, Json, ServerAnswer } from "./server-view.ts";
 
 const SINCE_2_3 = ["kernel_id", "ramdisk_id", "launch_index", "reservation_id", "root_device_name", "user_data"];
 
@@ -10,6 +10,8 @@ export const serverVersions = versionSteps<ServerAnswer>([
     name: "extended attributes for administrators",
     down({ server }) {
       for (const name of [...SINCE_2_3, "hostname"]) delete server[`OS-EXT-SRV-ATTR:${name}`];
+      const volumes = server["os-extended-volumes:volumes_attached"] as readonly AttachedVolume[];
+      server["os-extended-volumes:volumes_attached"] = volumes.map(({ id }) => ({ id }));
     },
   },
   { since: "2.9", name: "locked", down: without("locked") },

@@ -23,8 +23,15 @@ export interface ServerFacts {
   readonly hostStatus: string;
   /** 0–100. */
   readonly progress: number;
+  /** In the order of their devices. */
+  readonly volumes: readonly AttachedVolume[];
   /** Undefined in lists. */
   readonly groups: readonly string[] | undefined;
+}
+
+export interface AttachedVolume {
+  readonly id: string;
+  readonly delete_on_termination: boolean;
 }
 
 /** What the reader may see beyond the common. */
@@ -100,7 +107,7 @@ export function serverAnswer(row: ServerRow, facts: ServerFacts, sees: ServerVis
       "OS-EXT-STS:task_state": row.task_state,
       "OS-EXT-STS:vm_state": row.vm_state,
       "OS-EXT-STS:power_state": row.power_state,
-      "os-extended-volumes:volumes_attached": [],
+      "os-extended-volumes:volumes_attached": facts.volumes,
       locked: row.locked === 1,
       ...hostStatusView(facts.hostStatus, sees.hostStatus),
       description: row.description,

@@ -4,21 +4,20 @@ import { type Route, route } from "../../../kernel/http/route.ts";
 import { isTrue } from "../../../kernel/http/schemas.ts";
 import { nextNumber } from "../../../kernel/store/counters.ts";
 import type { Tx } from "../../../kernel/store/store.ts";
-import type { ImageSummary } from "../../image/public.ts";
 import { hostnameOf } from "../domain/hostname.ts";
 import { POWER } from "../domain/server-state.ts";
 import { recordAction } from "../store/instance-actions.ts";
 import { quotasOf } from "../store/quotas.ts";
 import { addMember, findGroup } from "../store/server-groups.ts";
 import { insertServer } from "../store/server-writes.ts";
-import type { FlavorSnapshot, ServerRow } from "../store/tables.ts";
+import type { FlavorSnapshot, RootStorage, ServerRow } from "../store/tables.ts";
+import { type BootPlan, bootPlan, insertDevices } from "./create-devices.ts";
 import {
   invalid,
   type Placement,
   wantedConfigDrive,
   wantedCount,
   wantedFlavor,
-  wantedImage,
   wantedKey,
   wantedNics,
   wantedPlacement,
@@ -34,7 +33,7 @@ type CreateRequest = ApiRequest<CreateBody>;
 interface Plan {
   readonly projectId: string;
   readonly flavor: FlavorSnapshot;
-  readonly image: ImageSummary;
+  readonly boot: BootPlan;
   readonly placement: Placement;
   readonly publicKey: string | null;
   readonly hints: Readonly<Record<string, unknown>>;
@@ -49,6 +48,7 @@ export function serverCreate(deps: FaceDependencies): Route {
     policy: [
       "os_compute_api:servers:create",
       "os_compute_api:servers:create:attach_network",
+      "os_compute_api:servers:create:attach_volume",
       "os_compute_api:servers:create:forced_host",
       "compute:servers:create:requested_destination",
     ],
@@ -58,6 +58,8 @@ export function serverCreate(deps: FaceDependencies): Route {
       const { server } = request.body;
       const plan = await planOf(deps, request);
       const count = wantedCount(server);
+      if (count.most > 1 && plan.boot.volumes.some(({ volumeId }) => volumeId !== null))
+        throw invalid("block_device", "Cannot attach one or more volumes to multiple instances");
       const rows = await deps.kernel.store.tx((t) => createAll(t, deps, request, plan, count));
       const [first] = rows;
       if (!first) throw new CloudError("internal", "compute.none_created", "No server was created.");
@@ -92,6 +94,8 @@ async function planOf(deps: FaceDependencies, request: CreateRequest): Promise<P
   request.authorize("os_compute_api:servers:create", target);
   if (projectId === null) throw new CloudError("forbidden", "compute.no_project", "The token has no project.");
   if (server.networks !== undefined) request.authorize("os_compute_api:servers:create:attach_network", target);
+  if (server.block_device_mapping !== undefined || server.block_device_mapping_v2 !== undefined)
+    request.authorize("os_compute_api:servers:create:attach_volume", target);
   if (server.personality && server.personality.length > 0) {
     throw invalid("personality", "Files cannot be put into a server; use user_data.");
   }
@@ -99,7 +103,7 @@ async function planOf(deps: FaceDependencies, request: CreateRequest): Promise<P
   return {
     projectId,
     flavor,
-    image: await wantedImage(q, deps, request, flavor),
+    boot: await bootPlan(q, deps, request, flavor),
     placement: await wantedPlacement(q, deps, request),
     publicKey: await wantedKey(q, request),
     hints: request.body["os:scheduler_hints"] ?? request.body["OS-SCH-HNT:scheduler_hints"] ?? {},
@@ -125,6 +129,7 @@ async function createAll(
     const name = wanted.most > 1 ? `${server.name}-${i + 1}` : server.name;
     const row = newRow(deps, request, plan, { number, name, index: i, reservation });
     await insertServer(t, row);
+    await insertDevices(t, deps, row, plan.boot.volumes);
     await joinGroup(t, plan, row);
     await startCreate(t, deps, request, plan, row);
     rows.push(row);
@@ -149,7 +154,12 @@ async function startCreate(
     securityGroups: request.body.server.security_groups?.map(({ name }) => name) ?? [],
   });
   const operationId = await deps.kernel.operations.start(t, deps.operations.create, {
-    input: { serverId: row.id, host: plan.placement.host, force: plan.placement.force },
+    input: {
+      serverId: row.id,
+      host: plan.placement.host,
+      force: plan.placement.force,
+      volumes: plan.boot.volumes.length > 0,
+    },
     resourceId: row.id,
     projectId: row.project_id,
     userId: row.user_id,
@@ -201,9 +211,9 @@ function newRow(
     power_state: POWER.none,
     host: null,
     flavor: JSON.stringify(plan.flavor),
-    image_id: plan.image.id,
-    image_properties: JSON.stringify(plan.image.properties),
-    storage: plan.flavor.extraSpecs[STORAGE_SPEC] === "shared" ? "shared" : "local",
+    image_id: plan.boot.image?.id ?? "",
+    image_properties: JSON.stringify(plan.boot.properties),
+    storage: storageOf(plan),
     requested_zone: plan.placement.zone,
     zone: null,
     key_name: server.key_name ?? null,
@@ -233,6 +243,11 @@ function newRow(
 
 /** Extra spec of a flavor whose root disks live in the store that hosts share; local disks otherwise. */
 const STORAGE_SPEC = "pileus:storage";
+
+function storageOf({ boot, flavor }: Plan): RootStorage {
+  if (boot.image === null) return "volume";
+  return flavor.extraSpecs[STORAGE_SPEC] === "shared" ? "shared" : "local";
+}
 
 /** Below 2.19 a server is described by its name. */
 function describedAs(request: CreateRequest, name: string): string | null {

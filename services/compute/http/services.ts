@@ -17,6 +17,7 @@ import { BodyBoolean, isTrue } from "../../../kernel/http/schemas.ts";
 import { isUuidLike } from "../../../kernel/ids/ids.ts";
 import type { Queries } from "../../../kernel/store/store.ts";
 import { freeAddresses, serversLeftOn } from "../operations/free-addresses.ts";
+import { freeVolumes } from "../operations/release-volume.ts";
 import { removeHost, zonesOfHosts } from "../store/host-removal.ts";
 import type { FaceDependencies } from "./dependencies.ts";
 import { mayComeBack, mustBeCompute } from "./service-rules.ts";
@@ -91,7 +92,10 @@ export function serviceRoutes(deps: FaceDependencies): Route[] {
           if (row.binary_name === COMPUTE) {
             const left = await serversLeftOn(t, row.host);
             mustBeRemovable(await removeHost(t, row.host), row.host);
-            for (const id of left) await freeAddresses(t, deps.network, id);
+            for (const id of left) {
+              await freeAddresses(t, deps.network, id);
+              await freeVolumes(t, deps, deps.operations.releaseVolume, id, request.requestId);
+            }
           }
           await deleteService(t, row.uuid);
         });

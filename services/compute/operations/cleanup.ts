@@ -16,7 +16,10 @@ import type { ComputeTables, ServerRow } from "../store/tables.ts";
 import { isSilent } from "./call-errors.ts";
 import { freeAddresses } from "./free-addresses.ts";
 import { judgeMigration } from "./judge-migration.ts";
+import { moveEnds } from "./move-ends.ts";
+import { freeVolumes, type ReleaseVolumeInput } from "./release-volume.ts";
 import { startSyncPower } from "./sync-power.ts";
+import { CLEANUP } from "./unsettled.ts";
 import { isVouchedDead } from "./vouched-dead.ts";
 
 export interface CleanupInput {
@@ -31,7 +34,6 @@ export interface CleanupInput {
 
 /** Sent when the host's agent has come back. */
 export const HOST_BACK = "host_back";
-const CLEANUP = "server.cleanup";
 /** How long a host that does not answer is left alone. */
 const RECHECK_MS = seconds(30);
 
@@ -39,7 +41,10 @@ const RECHECK_MS = seconds(30);
  * Removes what an interrupted or finished move left on a host, then gives the room back. Only goes forward: a host that
  * is down is cleaned when it returns; until then the room stays taken and no scheduler sends the server there.
  */
-export function cleanupOperation(deps: ComputeDependencies): Operation<CleanupInput> {
+export function cleanupOperation(
+  deps: ComputeDependencies,
+  releaseVolume: Operation<ReleaseVolumeInput>,
+): Operation<CleanupInput> {
   const { clock } = deps.kernel;
   const self: Operation<CleanupInput> = operation<CleanupInput>(CLEANUP, {
     resource: "server",
@@ -87,7 +92,7 @@ export function cleanupOperation(deps: ComputeDependencies): Operation<CleanupIn
         // In the meantime it may have been taken for stopped.
         const to = { set, ...(server.vm_state === "stopped" ? { vm: "active" as const } : {}) };
         await transition(t, { clock, id: input.serverId, from: {}, to, action: "adopt" });
-        await deps.network.bindPorts(t, input.serverId, input.host);
+        await moveEnds(t, deps, input.serverId, input.host);
         if (out.finish?.lives === false) await startSyncPower(t, deps, input.serverId);
         await cleanElsewhere(t, deps, self, { serverId: input.serverId, home: input.host, mayAdopt: false });
         return true;
@@ -111,6 +116,7 @@ export function cleanupOperation(deps: ComputeDependencies): Operation<CleanupIn
       tx: async (t, { input }) => {
         await release(t, input.serverId, input.host);
         await freeAddresses(t, deps.network, input.serverId);
+        await freeVolumes(t, deps, releaseVolume, input.serverId);
         await completeEvacuations(t, clock, input.serverId, input.host);
       },
     })
@@ -133,15 +139,6 @@ export async function startCleanup(
     if (live.name === CLEANUP && (JSON.parse(live.input) as CleanupInput).host === input.host) return;
   }
   await deps.kernel.operations.start(t, cleanup, { input, resourceId: input.serverId });
-}
-
-/**
- * True while a clean-up still has to find out where the guest is, after an operation was abandoned: until then nothing
- * new may move or power the server. Seconds, unless a host is down.
- */
-export async function isUnsettled(q: Queries, serverId: string): Promise<boolean> {
-  const live = await liveOperations(q, serverId);
-  return live.some((each) => each.name === CLEANUP && (JSON.parse(each.input) as CleanupInput).mayAdopt);
 }
 
 /** Cleans every host but the server's own that may hold something of it. */
@@ -225,7 +222,7 @@ function hasControl(power: string | undefined): boolean {
 
 /** A shared disk belongs to the server, not to the host that is cleaned. */
 function mayRemoveDisk(server: ServerRow | undefined, input: CleanupInput): boolean {
-  if (!server || input.everything || server.deleted_at !== null || server.storage === "local") return true;
+  if (!server || input.everything || server.deleted_at !== null || server.storage !== "shared") return true;
   return server.host === null && server.vm_state === "error";
 }
 

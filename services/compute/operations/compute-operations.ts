@@ -4,9 +4,11 @@ import type { Tx } from "../../../kernel/store/store.ts";
 import type { ComputeDependencies } from "../dependencies.ts";
 import { lockServer, serverNotFound } from "../store/servers.ts";
 import type { ServerRow } from "../store/tables.ts";
+import { attachVolumeOperation, type VolumeOfServerInput } from "./attach-volume.ts";
 import { type CleanupInput, cleanElsewhere, cleanupOperation } from "./cleanup.ts";
 import { type CreateServerInput, createServerOperation } from "./create-server.ts";
 import { type DeleteServerInput, deleteServerOperation } from "./delete-server.ts";
+import { detachVolumeOperation } from "./detach-volume.ts";
 import { type EvacuateInput, evacuateServerOperation } from "./evacuate-server.ts";
 import { type LiveMigrateInput, liveMigrateServerOperation } from "./live-migrate-server.ts";
 import {
@@ -16,6 +18,7 @@ import {
   syncInterfacesOperation,
 } from "./network-info.ts";
 import { type PowerAction, type PowerInput, powerOperation } from "./power.ts";
+import { type ReleaseVolumeInput, releaseVolumeOperation } from "./release-volume.ts";
 import { type ResizeInput, resizeServerOperation } from "./resize-server.ts";
 import { type SyncPowerInput, syncPowerOperation } from "./sync-power.ts";
 
@@ -31,14 +34,18 @@ export interface ComputeOperations {
   readonly resetNetwork: Operation<ServerOnly>;
   readonly syncInterfaces: Operation<ServerOnly>;
   readonly syncPower: Operation<SyncPowerInput>;
+  readonly attachVolume: Operation<VolumeOfServerInput>;
+  readonly detachVolume: Operation<VolumeOfServerInput>;
+  readonly releaseVolume: Operation<ReleaseVolumeInput>;
   readonly cleanup: Operation<CleanupInput>;
 }
 
 export function computeOperations(deps: ComputeDependencies): ComputeOperations {
-  const cleanup = cleanupOperation(deps);
+  const releaseVolume = releaseVolumeOperation(deps);
+  const cleanup = cleanupOperation(deps, releaseVolume);
   return {
-    create: createServerOperation(deps, cleanup),
-    delete: deleteServerOperation(deps, cleanup),
+    create: createServerOperation(deps, cleanup, releaseVolume),
+    delete: deleteServerOperation(deps, cleanup, releaseVolume),
     power: {
       start: powerOperation(deps, "start"),
       stop: powerOperation(deps, "stop"),
@@ -53,6 +60,9 @@ export function computeOperations(deps: ComputeDependencies): ComputeOperations 
     resetNetwork: resetNetworkOperation(deps),
     syncInterfaces: syncInterfacesOperation(deps),
     syncPower: syncPowerOperation(deps),
+    attachVolume: attachVolumeOperation(deps),
+    detachVolume: detachVolumeOperation(deps),
+    releaseVolume,
     cleanup,
   };
 }
@@ -78,8 +88,11 @@ export async function abandonAll(
   if (!server || server.deleted_at !== null) throw serverNotFound(serverId);
   const { operations: control } = deps.kernel;
   for (const live of await liveOperations(t, serverId)) {
-    // A clean-up under way keeps the room of its host safe, and does not touch the server.
-    if (live.name !== operations.cleanup.name) await control.abandon(t, live.id);
+    // A clean-up under way keeps the room of its host safe, and does not touch the server. Changes of its volumes wait until it
+    // is known where the guest is; a server that goes takes them along.
+    const { cleanup, attachVolume, detachVolume } = operations;
+    const goesOn = options.cleanup ? [cleanup, attachVolume, detachVolume] : [cleanup];
+    if (!goesOn.some(({ name }) => name === live.name)) await control.abandon(t, live.id);
   }
   if (options.cleanup)
     await cleanElsewhere(t, deps, operations.cleanup, { serverId, home: server.host, mayAdopt: true });

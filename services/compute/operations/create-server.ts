@@ -8,9 +8,18 @@ import { guestSpec } from "../guest-spec.ts";
 import { placementHints } from "../scheduler/placement-hints.ts";
 import { selectHost } from "../scheduler/select-host.ts";
 import { endAction } from "../store/instance-actions.ts";
-import { flavorOf, getServer, storedFault, transition } from "../store/servers.ts";
+import { flavorOf, getServer, roomOf, storedFault, transition } from "../store/servers.ts";
 import { type CleanupInput, startCleanup } from "./cleanup.ts";
+import {
+  connectVolumes,
+  makeVolumes,
+  publishVolumes,
+  reserveMade,
+  serveReserved,
+  volumesMade,
+} from "./first-volumes.ts";
 import { freeAddresses } from "./free-addresses.ts";
+import { freeVolumes, type ReleaseVolumeInput } from "./release-volume.ts";
 import { excludedHosts, retryElsewhere } from "./retry-elsewhere.ts";
 
 export interface CreateServerInput {
@@ -19,21 +28,38 @@ export interface CreateServerInput {
   readonly host: string | null;
   /** Takes `host` without asking the scheduler (`availability_zone` of the form zone:host). */
   readonly force: boolean;
+  /** It has volumes: rows of its block devices. */
+  readonly volumes?: boolean;
 }
 
 /** Places and boots a new server, whose ports its request has made. A host that fails is cleaned and another one tried. */
 export function createServerOperation(
   deps: ComputeDependencies,
   cleanup: Operation<CleanupInput>,
+  releaseVolume: Operation<ReleaseVolumeInput>,
 ): Operation<CreateServerInput> {
   const { clock } = deps.kernel;
   return operation<CreateServerInput>("server.create", { resource: "server", deadlineMs: minutes(15) })
+    .step("make-volumes", {
+      // What is made here goes when the server is given up: see `onFailed`.
+      when: ({ input }) => input.volumes === true,
+      tx: (t, { input, operation: op }) => makeVolumes(t, deps, input.serverId, op.requestId),
+    })
+    .step("await-volumes", {
+      when: ({ out }) => (out["make-volumes"]?.made.length ?? 0) > 0,
+      effect: (a, { out }) => volumesMade(a, deps, out["make-volumes"]?.made ?? []),
+      undo: async () => {},
+    })
+    .step("reserve-volumes", {
+      when: ({ out }) => (out["make-volumes"]?.made.length ?? 0) > 0,
+      tx: (t, { input }) => reserveMade(t, deps, input.serverId),
+    })
     .step("schedule", {
       tx: async (t, { input, memo }) => {
         const server = await getServer(t, input.serverId);
         const host = await selectHost(t, deps, {
           serverId: server.id,
-          flavor: flavorOf(server),
+          flavor: roomOf(server, flavorOf(server)),
           zone: server.requested_zone,
           only: input.host,
           force: input.force,
@@ -86,6 +112,16 @@ export function createServerOperation(
       },
       undo: async () => {},
     })
+    .step("serve-volumes", {
+      when: ({ input }) => input.volumes === true,
+      effect: (a, { input }) => serveReserved(a, deps, input.serverId),
+      // They are served until the server is given up; another host finds them as they are.
+      undo: async () => {},
+    })
+    .step("connect-volumes", {
+      when: ({ input }) => input.volumes === true,
+      tx: (t, { input, out }) => connectVolumes(t, deps, input.serverId, out["serve-volumes"] ?? {}),
+    })
     .step("spawn", {
       event: "compute__do_build_and_run_instance",
       eventHost: ({ out }) => out.schedule.host,
@@ -113,6 +149,7 @@ export function createServerOperation(
     })
     .step("publish", {
       tx: async (t, { input, operation: op }) => {
+        if (input.volumes) await publishVolumes(t, deps, input.serverId);
         await transition(t, {
           clock,
           id: input.serverId,
@@ -132,6 +169,7 @@ export function createServerOperation(
         action: "create",
       });
       await freeAddresses(t, deps.network, input.serverId);
+      await freeVolumes(t, deps, releaseVolume, input.serverId, op.requestId);
       await endAction(t, clock, op.requestId, "error");
     });
 }

@@ -11,3 +11,18 @@ for (const storage of ["local", "shared"] as const) {
     stores: storage === "shared" ? ["sqlite", "postgres"] : ["sqlite"],
   });
 }
+
+for (const deleteOnTermination of [false, true]) {
+  serverMatrix({
+    name: deleteOnTermination ? "with a volume that goes with it" : "with a volume that stays",
+    operation: (operations) => operations.delete,
+    server: async (world) => {
+      const existing = [await world.given.volume()];
+      return await world.given.server({ devices: { existing, deleteOnTermination } });
+    },
+    start: (world, id) => world.given.delete(id),
+    done: { host: ["a"], vm: "deleted" },
+    undone: { host: "a", vm: "active" },
+    stores: deleteOnTermination ? ["sqlite", "postgres"] : ["sqlite"],
+  });
+}

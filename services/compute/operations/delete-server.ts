@@ -4,12 +4,15 @@ import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import { type Operation, operation } from "../../../kernel/operations/definition.ts";
 import type { ComputeDependencies } from "../dependencies.ts";
 import { allocationsOf, release } from "../store/allocations.ts";
+import { blockDevicesOf } from "../store/block-devices.ts";
 import { endAction } from "../store/instance-actions.ts";
 import { endOpenMigrations } from "../store/migration-records.ts";
-import { getServer, transition } from "../store/servers.ts";
+import { getServer, lockServer, transition } from "../store/servers.ts";
 import { type CleanupInput, startCleanup } from "./cleanup.ts";
 import { freeAddresses } from "./free-addresses.ts";
 import { removeIfReachable } from "./guest-calls.ts";
+import { freeVolumes, giveUpDevice, type ReleaseVolumeInput } from "./release-volume.ts";
+import { stopServing } from "./volume-calls.ts";
 
 export interface DeleteServerInput {
   readonly serverId: string;
@@ -22,6 +25,7 @@ export interface DeleteServerInput {
 export function deleteServerOperation(
   deps: ComputeDependencies,
   cleanup: Operation<CleanupInput>,
+  releaseVolume: Operation<ReleaseVolumeInput>,
 ): Operation<DeleteServerInput> {
   const { clock } = deps.kernel;
   return operation<DeleteServerInput>("server.delete", {
@@ -42,7 +46,7 @@ export function deleteServerOperation(
       effect: async (a, { input, out }) => {
         const { hosts, storage } = out["find-hosts"];
         const { serverId } = input;
-        const disks = storage === "local";
+        const disks = storage !== "shared";
         const gone = await Promise.all(hosts.map((host) => removeIfReachable(a, { serverId, host, disks })));
         return { unreachable: hosts.filter((_, index) => !gone[index]) };
       },
@@ -65,6 +69,25 @@ export function deleteServerOperation(
       },
       span: [90, 95],
     })
+    .step("stop-serving", {
+      // From a host that does not answer the guest may still write: its volumes are given up when the host has been cleaned.
+      when: ({ out }) => out.destroy.unreachable.length === 0,
+      effect: async (a, { input }) => {
+        const given: string[] = [];
+        for (const { id, volume_id } of await blockDevicesOf(a.read, input.serverId)) {
+          if (volume_id === null) continue;
+          try {
+            await stopServing(a, deps, volume_id);
+            given.push(id);
+          } catch (error) {
+            // Its backend does not hold up the user.
+            if (!(error instanceof CloudError) || error.kind !== "unavailable") throw error;
+          }
+        }
+        return { given };
+      },
+      span: [95, 98],
+    })
     .step("finish", {
       tx: async (t, { input, out, operation: op }) => {
         await endOpenMigrations(t, clock, input.serverId, "confirmed", ["finished", "confirming"]);
@@ -83,6 +106,12 @@ export function deleteServerOperation(
           else await release(t, input.serverId, host);
         }
         await freeAddresses(t, deps.network, input.serverId);
+        const gone = await lockServer(t, input.serverId);
+        for (const device of await blockDevicesOf(t, input.serverId)) {
+          if (gone && out["stop-serving"]?.given.includes(device.id))
+            await giveUpDevice(t, deps, gone, device, op.requestId);
+        }
+        await freeVolumes(t, deps, releaseVolume, input.serverId, op.requestId);
         await endAction(t, clock, op.requestId, "ok");
       },
     })

@@ -17,3 +17,21 @@ for (const storage of ["local", "shared"] as const) {
     stores: storage === "shared" ? ["sqlite", "postgres"] : ["sqlite"],
   });
 }
+
+for (const boots of [false, true]) {
+  serverMatrix({
+    name: boots
+      ? "from a host that died, of a server that boots from a volume"
+      : "from a host that died, with a volume",
+    operation: (operations) => operations.evacuate,
+    server: (world) => world.given.server({ devices: { boots, made: 1 } }),
+    start: async (world, id) => {
+      const options = await world.given.evacuate(id);
+      world.sim.losePower("a");
+      return options;
+    },
+    done: { host: ["b", "c"], vm: "active", volumes: "all" },
+    undone: { host: "a", vm: "active", power: "crashed", shown: "running", volumes: "all" },
+    stores: ["sqlite"],
+  });
+}

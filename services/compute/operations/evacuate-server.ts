@@ -12,10 +12,11 @@ import { allocationsOf } from "../store/allocations.ts";
 import { factsOf, getHost } from "../store/hosts.ts";
 import { endAction } from "../store/instance-actions.ts";
 import { setMigration } from "../store/migration-records.ts";
-import { flavorOf, getServer, transition } from "../store/servers.ts";
+import { flavorOf, getServer, roomOf, transition } from "../store/servers.ts";
 import { type CleanupInput, cleanElsewhere } from "./cleanup.ts";
 import { endWithFault } from "./end-with-fault.ts";
 import { ensureGuest, removeForCertain, removeIfReachable } from "./guest-calls.ts";
+import { moveEnds } from "./move-ends.ts";
 import { recordMigration } from "./record-migration.ts";
 import { excludedHosts, retryElsewhere } from "./retry-elsewhere.ts";
 import { isVouchedDead } from "./vouched-dead.ts";
@@ -55,7 +56,7 @@ export function evacuateServerOperation(
         const store = sharedStorageOf(await getHost(t, out.record.source));
         const host = await selectHost(t, deps, {
           serverId: server.id,
-          flavor: flavorOf(server),
+          flavor: roomOf(server, flavorOf(server)),
           zone: server.requested_zone,
           only: input.host,
           force: input.force,
@@ -115,7 +116,7 @@ export function evacuateServerOperation(
         return ensureGuest(a, deps, { serverId: input.serverId, host: out.schedule.host, running });
       },
       undo: async (a, { input, out }) => {
-        const there = { serverId: input.serverId, host: out.schedule.host, disks: out.record.storage === "local" };
+        const there = { serverId: input.serverId, host: out.schedule.host, disks: out.record.storage !== "shared" };
         await removeForCertain(a, there);
       },
       span: [20, 95],
@@ -137,7 +138,7 @@ export function evacuateServerOperation(
           to: { vm: runs ? "active" : "stopped", task: null, set },
           action,
         });
-        await deps.network.bindPorts(t, input.serverId, out.schedule.host);
+        await moveEnds(t, deps, input.serverId, out.schedule.host);
         await setMigration(t, clock, out.record.migration, { status: "done" });
         const home = out.schedule.host;
         await cleanElsewhere(t, deps, cleanup, { serverId: input.serverId, home, mayAdopt: false });

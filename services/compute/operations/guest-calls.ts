@@ -6,6 +6,7 @@ import { guestSpec } from "../guest-spec.ts";
 import { getServer } from "../store/servers.ts";
 import type { FlavorSnapshot } from "../store/tables.ts";
 import { isSilent } from "./call-errors.ts";
+import { serveVolumesOf } from "./volume-calls.ts";
 import { isVouchedDead } from "./vouched-dead.ts";
 
 /** Makes the server's guest exist on `host`, with the size of `flavor`, running or off. */
@@ -14,6 +15,7 @@ export async function ensureGuest(
   deps: ComputeDependencies,
   guest: { serverId: string; host: string; flavor?: FlavorSnapshot; running: boolean },
 ): Promise<void> {
+  await serveVolumesOf(a, deps, guest.serverId);
   const spec = await guestSpec(a.read, deps, await getServer(a.read, guest.serverId), guest.flavor);
   const power = guest.running ? ("running" as const) : ("stopped" as const);
   const to = { host: guest.host };

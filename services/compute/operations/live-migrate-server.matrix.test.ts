@@ -48,6 +48,18 @@ serverMatrix({
   stores: ["sqlite"],
 });
 
+for (const boots of [false, true]) {
+  serverMatrix({
+    name: boots ? "of a guest that boots from a volume" : "of a guest with a volume",
+    operation: (operations) => operations.liveMigrate,
+    server: (world) => world.given.server({ devices: { boots, made: 1 } }),
+    start: (world, id) => world.given.liveMigrate(id),
+    done: { host: ["a", "b", "c"], vm: "active", volumes: "all" },
+    undone: { host: "a", vm: "active", volumes: "all" },
+    stores: ["sqlite"],
+  });
+}
+
 // Each call is answered once with "not now", so that there is a moment at which the machine can break.
 const NOT_NOW = new CloudError("unavailable", "test.not_now", "Not now.");
 

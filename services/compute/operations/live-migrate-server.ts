@@ -13,16 +13,19 @@ import { release } from "../store/allocations.ts";
 import { factsOf, getHost } from "../store/hosts.ts";
 import { endAction } from "../store/instance-actions.ts";
 import { setMigration } from "../store/migration-records.ts";
-import { flavorOf, getServer, storedFault, transition } from "../store/servers.ts";
+import { flavorOf, getServer, roomOf, storedFault, transition } from "../store/servers.ts";
+import type { RootStorage } from "../store/tables.ts";
 import { isSilent } from "./call-errors.ts";
 import { type CleanupInput, cleanElsewhere, startCleanup } from "./cleanup.ts";
 import { endWithFault } from "./end-with-fault.ts";
 import { removeIfReachable } from "./guest-calls.ts";
 import { judgeMigration } from "./judge-migration.ts";
+import { moveEnds } from "./move-ends.ts";
 import { recordMigration } from "./record-migration.ts";
 import { excludedHosts, retryElsewhere } from "./retry-elsewhere.ts";
 import { completionTimeoutMs, runMigration, type Transfer } from "./run-migration.ts";
 import { startSyncPower } from "./sync-power.ts";
+import { guestSlot } from "./volume-calls.ts";
 import { isVouchedDead } from "./vouched-dead.ts";
 
 export interface LiveMigrateInput {
@@ -55,7 +58,7 @@ export function liveMigrateServerOperation(
         const flavor = flavorOf(server);
         const record = { type: "live-migration", status: "accepted" } as const;
         const { source, migration } = await recordMigration(t, deps, op, server, record);
-        return { source, migration, mode: migrationMode(server.storage), flavor };
+        return { source, migration, mode: migrationMode(server.storage), storage: server.storage, flavor };
       },
     })
     .step("schedule", {
@@ -69,13 +72,13 @@ export function liveMigrateServerOperation(
         const sourceHost = await getHost(t, source);
         const host = await selectHost(t, deps, {
           serverId: server.id,
-          flavor: out.record.flavor,
+          flavor: roomOf(server, out.record.flavor),
           zone: server.requested_zone,
           only: input.host,
           force: input.force,
           exclude: [source, ...excludedHosts(memo)],
           storage:
-            out.record.mode === "shared" ? { kind: "shared", store: sharedStorageOf(sourceHost) } : { kind: "local" },
+            server.storage === "shared" ? { kind: "shared", store: sharedStorageOf(sourceHost) } : { kind: "local" },
           ...(await placementHints(t, server)),
         });
         await setMigration(t, clock, out.record.migration, {
@@ -106,6 +109,7 @@ export function liveMigrateServerOperation(
     .step("check-source", {
       event: "compute_check_can_live_migrate_source",
       eventHost: ({ out }) => out.record.source,
+      slot: ({ input }) => guestSlot(input.serverId),
       effect: async (a, { input, out }) => {
         const { guest } = await a.call(
           computeVerbs,
@@ -226,7 +230,7 @@ export function liveMigrateServerOperation(
         const power_state = out["check-source"].paused ? POWER.paused : POWER.running;
         const to = { task: null, set: { host: out.schedule.host, zone: out.schedule.zone, power_state } };
         await transition(t, { clock, id: input.serverId, from: { task: ["migrating"] }, to, action });
-        await deps.network.bindPorts(t, input.serverId, out.schedule.host);
+        await moveEnds(t, deps, input.serverId, out.schedule.host);
         if (out["finish-destination"]?.lives === false) await startSyncPower(t, deps, input.serverId);
       },
     })
@@ -234,8 +238,8 @@ export function liveMigrateServerOperation(
       when: ({ out }) => arrived(out),
       eventHost: ({ out }) => out.record.source,
       effect: async (a, { input, out }) => {
-        const { source: host, mode } = out.record;
-        return { clean: await removeIfReachable(a, { serverId: input.serverId, host, disks: mode === "mirror" }) };
+        const { source: host, storage } = out.record;
+        return { clean: await removeIfReachable(a, { serverId: input.serverId, host, disks: storage !== "shared" }) };
       },
       span: [90, 100],
     })
@@ -302,13 +306,14 @@ function arrived(out: { migrate: Transfer; judge?: { arrived: boolean } | undefi
   return out.migrate.outcome === "completed" || out.judge?.arrived === true;
 }
 
-function migrationMode(storage: "local" | "shared"): MigrationMode {
-  return storage === "shared" ? "shared" : "mirror";
+/** Without a disk of its host a guest moves as one on shared storage. */
+function migrationMode(storage: RootStorage): MigrationMode {
+  return storage === "local" ? "mirror" : "shared";
 }
 
 /** `block_migration` against where the disk really is. */
-function mustSuitStorage(storage: "local" | "shared", blockMigration: boolean | "auto"): void {
-  if (storage === "shared" && blockMigration === true) {
+function mustSuitStorage(storage: RootStorage, blockMigration: boolean | "auto"): void {
+  if (storage !== "local" && blockMigration === true) {
     throw refused("block migration can not be used with shared storage");
   }
   if (storage === "local" && blockMigration === false) {

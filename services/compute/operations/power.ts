@@ -9,6 +9,7 @@ import { endAction } from "../store/instance-actions.ts";
 import { getServer, transition } from "../store/servers.ts";
 import { unless } from "./call-errors.ts";
 import { endWithFault } from "./end-with-fault.ts";
+import { guestSlot, serveVolumesOf } from "./volume-calls.ts";
 
 export type PowerAction = "start" | "stop" | "reboot" | "pause" | "unpause";
 
@@ -46,6 +47,7 @@ export function powerOperation(deps: ComputeDependencies, action: PowerAction): 
     .step("act", {
       event: `compute_${action}_instance`,
       eventHost: ({ input }) => input.host,
+      slot: ({ input }) => guestSlot(input.serverId),
       effect: async (a, { input }) => {
         await recipe.act(a, deps, input);
       },
@@ -72,6 +74,7 @@ export function powerOperation(deps: ComputeDependencies, action: PowerAction): 
 
 async function run(a: EffectContext, deps: ComputeDependencies, input: PowerInput): Promise<unknown> {
   const server = await getServer(a.read, input.serverId);
+  await serveVolumesOf(a, deps, server.id);
   const spec = await guestSpec(a.read, deps, server);
   return await a.call(
     computeVerbs,

@@ -30,3 +30,20 @@ serverMatrix({
   undone: { host: "a", vm: "stopped" },
   stores: ["sqlite"],
 });
+
+for (const boots of [false, true]) {
+  serverMatrix({
+    name: boots ? "of a server that boots from a volume, then revert" : "of a server with a volume, then revert",
+    operation: (operations) => operations.resize,
+    server: (world) => world.given.server({ devices: { boots, made: 1 } }),
+    start: (world, id) => world.given.resize(id),
+    drive: async (world, id, operation) => {
+      if (operation.state !== "waiting" || !operation.waitingFor.includes("revert")) return false;
+      await world.given.decide(id, "revert");
+      return true;
+    },
+    done: { host: "a", vm: "active", volumes: "all" },
+    undone: { host: "a", vm: "active", volumes: "all" },
+    stores: ["sqlite"],
+  });
+}

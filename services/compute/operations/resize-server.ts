@@ -11,13 +11,15 @@ import { release } from "../store/allocations.ts";
 import { factsOf, getHost } from "../store/hosts.ts";
 import { endAction } from "../store/instance-actions.ts";
 import { migrationStatus, setMigration } from "../store/migration-records.ts";
-import { flavorOf, getServer, transition } from "../store/servers.ts";
+import { flavorOf, getServer, roomOf, transition } from "../store/servers.ts";
 import type { FlavorSnapshot } from "../store/tables.ts";
 import { type CleanupInput, cleanElsewhere, startCleanup } from "./cleanup.ts";
 import { endWithFault } from "./end-with-fault.ts";
 import { ensureGuest, removeForCertain, removeIfReachable, stopGuest } from "./guest-calls.ts";
+import { moveEnds } from "./move-ends.ts";
 import { recordMigration } from "./record-migration.ts";
 import { excludedHosts, retryElsewhere } from "./retry-elsewhere.ts";
+import { guestSlot } from "./volume-calls.ts";
 
 export interface ResizeInput {
   readonly serverId: string;
@@ -62,7 +64,7 @@ export function resizeServerOperation(
         const store = sharedStorageOf(await getHost(t, out.record.source));
         const host = await selectHost(t, deps, {
           serverId: server.id,
-          flavor: input.flavor,
+          flavor: roomOf(server, input.flavor),
           zone: server.requested_zone,
           only: input.host,
           exclude: [out.record.source, ...excludedHosts(memo)],
@@ -108,6 +110,7 @@ export function resizeServerOperation(
     .step("power-off", {
       event: "compute_resize_instance",
       eventHost: ({ out }) => out.record.source,
+      slot: ({ input }) => guestSlot(input.serverId),
       effect: (a, { input, out }) => stopGuest(a, deps, { serverId: input.serverId, host: out.record.source }),
       undo: async (a, { input, out }) => {
         const { source: host, oldFlavor: flavor } = out.record;
@@ -174,7 +177,7 @@ export function resizeServerOperation(
           set: { host: out.schedule.host, zone: out.schedule.zone, power_state: POWER.shutdown },
         };
         await transition(t, { clock, id: input.serverId, from: { task: ["resize_migrating"] }, to, action: name });
-        await deps.network.bindPorts(t, input.serverId, out.schedule.host);
+        await moveEnds(t, deps, input.serverId, out.schedule.host);
       },
       undoTx: async (t, { input, out }) => {
         await goHome(t, input.serverId, out.record.source);
@@ -200,7 +203,7 @@ export function resizeServerOperation(
       },
       // The guest must be gone here before it starts at home again; one that was never started can wait for the clean-up.
       undo: async (a, { input, out }) => {
-        const there = { serverId: input.serverId, host: out.schedule.host, disks: out.record.storage === "local" };
+        const there = { serverId: input.serverId, host: out.schedule.host, disks: out.record.storage !== "shared" };
         if (input.wasRunning) await removeForCertain(a, there);
         else await removeIfReachable(a, there);
       },
@@ -260,7 +263,7 @@ export function resizeServerOperation(
       requestId: ({ out }) => out.decide.requestId,
       effect: async (a, { input, out }) => {
         const { source: host, storage } = out.record;
-        return { clean: await removeIfReachable(a, { serverId: input.serverId, host, disks: storage === "local" }) };
+        return { clean: await removeIfReachable(a, { serverId: input.serverId, host, disks: storage !== "shared" }) };
       },
     })
     .step("confirm", {
@@ -278,7 +281,7 @@ export function resizeServerOperation(
       eventHost: ({ out }) => out.schedule.host,
       requestId: ({ out }) => revertRequest(out),
       effect: async (a, { input, out }) => {
-        const there = { serverId: input.serverId, host: out.schedule.host, disks: out.record.storage === "local" };
+        const there = { serverId: input.serverId, host: out.schedule.host, disks: out.record.storage !== "shared" };
         return { clean: await removeForCertain(a, there) };
       },
     })
@@ -331,7 +334,7 @@ export function resizeServerOperation(
     const { zone } = await getHost(t, host);
     const set = { host, zone, ...(flavor === undefined ? {} : { flavor }) };
     await transition(t, { clock, id: serverId, from: {}, to: { set }, action: name });
-    await deps.network.bindPorts(t, serverId, host);
+    await moveEnds(t, deps, serverId, host);
   }
 
   /** The state after a confirm follows the guest's power. */

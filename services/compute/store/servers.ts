@@ -48,6 +48,11 @@ export function flavorOf(row: Pick<ServerRow, "flavor">): FlavorSnapshot {
   return JSON.parse(row.flavor) as FlavorSnapshot;
 }
 
+/** What a server of that flavor takes of a host: no disk when it boots from a volume. */
+export function roomOf({ storage }: Pick<ServerRow, "storage">, flavor: FlavorSnapshot): FlavorSnapshot {
+  return storage === "volume" ? { ...flavor, diskGiB: 0 } : flavor;
+}
+
 /** What the state must be for a change to happen. An absent part is not looked at. */
 export interface ExpectedState {
   readonly vm?: readonly VmState[];

@@ -3,7 +3,10 @@ import type { Migration } from "../../../kernel/store/migrate.ts";
 import type { MigrationStatus, MigrationType } from "../domain/migration-state.ts";
 import type { PowerState, TaskState, VmState } from "../domain/server-state.ts";
 import { aggregateMigration } from "./aggregate-tables.ts";
+import { type BlockDeviceTable, blockDeviceMigration } from "./block-devices.ts";
 import { serverGroupMigration } from "./group-tables.ts";
+
+export type RootStorage = "local" | "shared" | "volume";
 
 export interface ServerTable {
   id: string;
@@ -20,11 +23,12 @@ export interface ServerTable {
   host: string | null;
   /** JSON of FlavorSnapshot: what the server was created with, unaffected by later changes of the flavor. */
   flavor: string;
+  /** Empty for a server that boots from a volume. */
   image_id: string;
   /** JSON of the image's properties at creation. */
   image_properties: string;
-  /** Where the root disk lives. */
-  storage: "local" | "shared";
+  /** Where the root disk lives: on its host, in the store that hosts share, or on a volume, and then the host has no disk of it. */
+  storage: RootStorage;
   requested_zone: string | null;
   zone: string | null;
   key_name: string | null;
@@ -203,6 +207,7 @@ export interface ComputeTables {
   instance_actions: InstanceActionTable;
   compute_quotas: QuotaTable;
   console_tokens: ConsoleTable;
+  server_block_devices: BlockDeviceTable;
 }
 
 export const computeMigrations: readonly Migration[] = [
@@ -261,4 +266,5 @@ export const computeMigrations: readonly Migration[] = [
     name: "compute-0004-server-revisions",
     statements: ["ALTER TABLE servers ADD COLUMN revision bigint NOT NULL DEFAULT 0"],
   },
+  blockDeviceMigration,
 ];

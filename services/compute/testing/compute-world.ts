@@ -16,6 +16,10 @@ import { counterMigration, nextNumber } from "../../../kernel/store/counters.ts"
 import type { Migration } from "../../../kernel/store/migrate.ts";
 import type { Store } from "../../../kernel/store/store.ts";
 import type { TestStore } from "../../../kernel/store/testing/stores.ts";
+import { publicVolumes } from "../../block-storage/public-volumes.ts";
+import { defaultBlockStorageSettings } from "../../block-storage/settings.ts";
+import { type BlockStorageTables, blockStorageMigrations, type VolumeRow } from "../../block-storage/store/tables.ts";
+import { volumeRow } from "../../block-storage/testing/rows.ts";
 import type { ImageSummary } from "../../image/public.ts";
 import { createNetworkService, type NetworkService } from "../../network/service.ts";
 import { networkMigrations } from "../../network/store/tables.ts";
@@ -92,6 +96,9 @@ export interface ComputeWorld {
   givenService(uuid: string, patch: Partial<ServiceRow>): Promise<void>;
   /** An active server on `host-1`, unless told otherwise. */
   givenServer(server?: Partial<ServerRow>): Promise<ServerRow>;
+  /** An available volume, unless told otherwise. */
+  givenVolume(volume?: Partial<VolumeRow>): Promise<VolumeRow>;
+  volume(id: string): Promise<VolumeRow>;
   givenMigration(migration: Partial<MigrationRow> & { server_id: string }): Promise<MigrationRow>;
   server(id: string): Promise<ServerRow>;
   close(): Promise<void>;
@@ -102,6 +109,7 @@ export const worldMigrations: readonly Migration[] = [
   ...operationMigrations,
   ...fleetMigrations,
   ...networkMigrations,
+  ...blockStorageMigrations,
   ...computeMigrations,
 ];
 
@@ -117,18 +125,21 @@ export async function computeWorld(
   const network = createNetworkService(kernel);
   const images = new Map<string, ImageSummary>();
   const diagnostics = new Map<string, GuestDiagnostics>();
+  const imageService: ComputeDependencies["images"] = {
+    find: async (_q, id) => images.get(id),
+    imageSource: async () => undefined,
+    openData: async (id) => {
+      throw new CloudError("notFound", "image.not_found", `No image ${id}`);
+    },
+  };
+  const fleet = defaultFleetSettings;
   const base: ComputeDependencies = {
     kernel,
     settings: { ...defaultComputeSettings, ...settings },
-    fleet: defaultFleetSettings,
+    fleet,
     network: network.public,
-    images: {
-      find: async (_q, id) => images.get(id),
-      imageSource: async () => undefined,
-      openData: async (id) => {
-        throw new CloudError("notFound", "image.not_found", `No image ${id}`);
-      },
-    },
+    images: imageService,
+    blockStorage: publicVolumes({ kernel, settings: defaultBlockStorageSettings, fleet, images: imageService }),
   };
   const deps: FaceDependencies = {
     ...base,
@@ -249,6 +260,15 @@ export async function computeWorld(
         await t.tables<ComputeTables>().insertInto("servers").values(row).execute();
         return row;
       });
+    },
+    async givenVolume(volume = {}) {
+      const row = { ...volumeRow({ id: ids.uuid(), project_id: PROJECT, now: clock.now() }), ...volume };
+      await store.tx((t) => t.tables<BlockStorageTables>().insertInto("volumes").values(row).execute());
+      return row;
+    },
+    async volume(id) {
+      const db = store.read.tables<BlockStorageTables>();
+      return await db.selectFrom("volumes").selectAll().where("id", "=", id).executeTakeFirstOrThrow();
     },
     async givenMigration(migration) {
       return await store.tx(async (t) => {

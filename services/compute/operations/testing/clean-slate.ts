@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
+import type { BlockStorageTables } from "../../../block-storage/store/tables.ts";
 import type { NetworkTables } from "../../../network/store/tables.ts";
 import { ENDED, type MigrationStatus } from "../../domain/migration-state.ts";
 import type { VmState } from "../../domain/server-state.ts";
-import { flavorOf } from "../../store/servers.ts";
+import { flavorOf, roomOf } from "../../store/servers.ts";
 import type { ComputeTables, FlavorSnapshot } from "../../store/tables.ts";
 import type { OperationWorld } from "./operation-world.ts";
 
@@ -16,8 +17,8 @@ export interface Expected {
   readonly power?: "running" | "paused" | "stopped" | "crashed" | "gone";
   /** What the server shows, when that is not the guest's power. */
   readonly shown?: "running" | "paused" | "stopped" | "crashed";
-  /** Ids of the volumes that its guest is to have; none when absent. */
-  readonly volumes?: readonly string[];
+  /** Ids of the volumes that it, and its guest, is to have; none when absent. `all`: every volume that there is. */
+  readonly volumes?: readonly string[] | "all";
   readonly flavor?: FlavorSnapshot;
   /** Statuses that its migration records may have although they have not ended. */
   readonly open?: readonly MigrationStatus[];
@@ -38,6 +39,7 @@ export async function expectCleanSlate(world: OperationWorld, ...servers: Expect
   const allocations: unknown[] = [];
   const ports: string[] = [];
   const volumes: unknown[] = [];
+  const attached: { volumeId: string; serverId: string; host: string | null }[] = [];
   for (const wanted of servers) {
     const row = await db.selectFrom("servers").selectAll().where("id", "=", wanted.serverId).executeTakeFirstOrThrow();
     const { serverId } = wanted;
@@ -50,12 +52,12 @@ export async function expectCleanSlate(world: OperationWorld, ...servers: Expect
       assert.deepEqual(bound, [], "ports of a server that is nowhere");
       continue;
     }
-    const flavor = flavorOf(row);
+    const flavor = roomOf(row, flavorOf(row));
     if (wanted.flavor) assert.deepEqual(flavor, wanted.flavor);
     const power = wanted.power ?? POWER_OF[wanted.vm];
     if (power !== "gone") guests.push({ host: row.host, serverId, power });
     assert.equal(row.power_state, POWER_NUMBERS[wanted.shown ?? power ?? "stopped"], "power_state of the server");
-    disks.push({ store: row.storage === "shared" ? "store" : row.host, serverId });
+    if (row.storage !== "volume") disks.push({ store: row.storage === "shared" ? "store" : row.host, serverId });
     allocations.push({
       server_id: serverId,
       host: row.host,
@@ -64,8 +66,9 @@ export async function expectCleanSlate(world: OperationWorld, ...servers: Expect
       disk_gib: flavor.diskGiB,
     });
     assert.deepEqual(new Set(bound.map((port) => port.host)), new Set([row.host]), "hosts of the server's ports");
-    const had = power === "gone" ? [] : (wanted.volumes ?? []);
-    volumes.push(...had.map((volumeId) => ({ host: row.host, serverId, volumeId })));
+    const had = wanted.volumes === "all" ? await allVolumes(world) : (wanted.volumes ?? []);
+    attached.push(...had.map((volumeId) => ({ volumeId, serverId, host: row.host })));
+    if (power !== "gone") volumes.push(...had.map((volumeId) => ({ host: row.host, serverId, volumeId })));
     if (power !== "gone") ports.push(...bound.map((port) => `${row.host} ${port.id}`));
     const open = await db
       .selectFrom("migrations")
@@ -86,6 +89,42 @@ export async function expectCleanSlate(world: OperationWorld, ...servers: Expect
     .execute();
   assert.deepEqual(sorted(rows), sorted(allocations), "allocations");
   await expectTrueCounters(world);
+  await expectVolumes(world, attached);
+}
+
+/** Exactly these are attached, served and in use; all others are free, and none is left but those that were there before. */
+async function expectVolumes(
+  world: OperationWorld,
+  attached: readonly { volumeId: string; serverId: string; host: string | null }[],
+): Promise<void> {
+  const db = world.tools.store.read.tables<ComputeTables & BlockStorageTables>();
+  const ids = attached.map((one) => one.volumeId);
+  const rows = await db.selectFrom("volumes").selectAll().where("deleted_at", "is", null).execute();
+  for (const row of rows) {
+    const { id, status, attach_status } = row;
+    const free = [status, attach_status, world.givenVolumes.has(id) ? "given" : "made"];
+    if (ids.includes(id)) assert.deepEqual([status, attach_status], ["in-use", "attached"], `volume ${id}`);
+    else assert.deepEqual(free, ["available", "detached", "given"], `volume ${id}`);
+  }
+  assert.deepEqual(world.served.toSorted(), ids.toSorted(), "volumes that are served");
+  const attachments = await db
+    .selectFrom("volume_attachments")
+    .select(["volume_id as volumeId", "server_id as serverId", "attached_host as host", "attach_status as status"])
+    .execute();
+  const expected = attached.map((one) => ({ ...one, status: "attached" }));
+  assert.deepEqual(sorted(attachments), sorted(expected), "attachments");
+  const devices = await db
+    .selectFrom("server_block_devices")
+    .select(["volume_id as volumeId", "server_id as serverId", "state"])
+    .execute();
+  const present = attached.map(({ volumeId, serverId }) => ({ volumeId, serverId, state: "present" }));
+  assert.deepEqual(sorted(devices), sorted(present), "devices of servers");
+}
+
+async function allVolumes(world: OperationWorld): Promise<string[]> {
+  const db = world.tools.store.read.tables<BlockStorageTables>();
+  const rows = await db.selectFrom("volumes").select("id").where("deleted_at", "is", null).execute();
+  return rows.map((row) => row.id);
 }
 
 /** What hosts count as promised is the sum of the promises. */

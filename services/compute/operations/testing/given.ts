@@ -4,10 +4,14 @@ import type { WorldTools } from "../../../../kernel/operations/testing/world-too
 import type { Tx } from "../../../../kernel/store/store.ts";
 import type { TaskState } from "../../domain/server-state.ts";
 import { POWER } from "../../domain/server-state.ts";
+import { insertDevices } from "../../http/create-devices.ts";
+import { blockDevicesOf } from "../../store/block-devices.ts";
 import { recordAction } from "../../store/instance-actions.ts";
 import { flavorOf, getServer, transition } from "../../store/servers.ts";
 import type { ComputeTables, FlavorSnapshot, ServerRow } from "../../store/tables.ts";
+import { beginAttach, volumeOfServer } from "../attach-volume.ts";
 import type { CreateServerInput } from "../create-server.ts";
+import { beginDetach } from "../detach-volume.ts";
 import type { EvacuateInput } from "../evacuate-server.ts";
 import type { LiveMigrateInput } from "../live-migrate-server.ts";
 import type { PowerAction, PowerInput } from "../power.ts";
@@ -40,8 +44,18 @@ const USER = "u1";
 
 export type Given = ReturnType<typeof given>;
 
+/** Volumes of a server that is made: those that are there, and how many are made with it. `boots`: from the first of them. */
+export interface GivenDevices {
+  readonly existing?: readonly string[];
+  readonly made?: number;
+  readonly boots?: boolean;
+  readonly deleteOnTermination?: boolean;
+}
+
 /** Where servers are made, and operations carried out. */
 interface GivenWorld {
+  readonly givenVolumes: Set<string>;
+  withVolumes(): Promise<void>;
   readonly tools: Pick<WorldTools, "store">;
   readonly harness: OperationHarness;
   toTheEnd(): Promise<void>;
@@ -77,7 +91,31 @@ export function given(world: GivenWorld) {
     return { input, resourceId: serverId, projectId: PROJECT, userId: USER, requestId };
   }
 
-  async function newServer(options: { storage?: "local" | "shared"; flavor?: FlavorSnapshot } = {}): Promise<string> {
+  /** A volume that is there, and nobody's yet. */
+  async function volume(): Promise<string> {
+    await world.withVolumes();
+    const wanted = { projectId: PROJECT, userId: USER, isAdmin: false, requestId: null, name: "data" };
+    const id = await store.tx((t) =>
+      deps.blockStorage.create(t, { ...wanted, sizeGiB: 1, type: null, source: { kind: "blank" } }),
+    );
+    await world.toTheEnd();
+    world.givenVolumes.add(id);
+    return id;
+  }
+
+  async function newServer(
+    options: { storage?: "local" | "shared"; flavor?: FlavorSnapshot; devices?: GivenDevices } = {},
+  ): Promise<string> {
+    const { existing = [], made = 0, boots = false, deleteOnTermination = false } = options.devices ?? {};
+    if (made > 0) await world.withVolumes();
+    const from = { source: { kind: "blank" as const }, sizeGiB: 1, type: null, isAdmin: false };
+    const wanted = [...existing, ...Array.from({ length: made }, () => null)].map((volumeId, place) => ({
+      volumeId,
+      from: volumeId === null ? from : null,
+      bootIndex: boots && place === 0 ? 0 : null,
+      deleteOnTermination,
+      tag: null,
+    }));
     const id = ids.uuid();
     const now = clock.now();
     const row: ServerRow = {
@@ -93,9 +131,9 @@ export function given(world: GivenWorld) {
       power_state: POWER.none,
       host: null,
       flavor: JSON.stringify(options.flavor ?? SMALL),
-      image_id: IMAGE_ID,
+      image_id: boots ? "" : IMAGE_ID,
       image_properties: "{}",
-      storage: options.storage ?? "local",
+      storage: boots ? "volume" : (options.storage ?? "local"),
       requested_zone: null,
       zone: null,
       key_name: null,
@@ -123,6 +161,7 @@ export function given(world: GivenWorld) {
     };
     await store.tx(async (t) => {
       await t.tables<ComputeTables>().insertInto("servers").values(row).execute();
+      await insertDevices(t, deps, row, wanted);
       await deps.network.allocatePorts(t, {
         projectId: PROJECT,
         serverId: id,
@@ -138,6 +177,7 @@ export function given(world: GivenWorld) {
   const self = {
     newServer,
     prepared,
+    volume,
 
     async start<Input>(definition: Operation<Input>, options: StartOptions<Input>): Promise<string> {
       return await store.tx((t) => deps.kernel.operations.start(t, definition, options));
@@ -148,16 +188,39 @@ export function given(world: GivenWorld) {
 
     /** A server that runs on `host`, made through the create operation. */
     async server(
-      options: { host?: string; storage?: "local" | "shared"; flavor?: FlavorSnapshot; stopped?: boolean } = {},
+      options: {
+        host?: string;
+        storage?: "local" | "shared";
+        flavor?: FlavorSnapshot;
+        stopped?: boolean;
+        devices?: GivenDevices;
+      } = {},
     ): Promise<string> {
       const serverId = await newServer(options);
-      await self.start(operations.create, await self.create(serverId, { host: options.host ?? "a" }));
+      const volumes = options.devices !== undefined;
+      await self.start(operations.create, await self.create(serverId, { host: options.host ?? "a", volumes }));
       await world.toTheEnd();
       if (options.stopped) {
         await self.start(operations.power.stop, await self.power(serverId, "stop"));
         await world.toTheEnd();
       }
       return serverId;
+    },
+
+    /** As the request does it: the volume is kept for the server. */
+    async attach(serverId: string, volumeId: string) {
+      const wanted = { serverId, volumeId, tag: null, deleteOnTermination: false };
+      const row = await store.tx((t) => beginAttach(t, deps, wanted));
+      return await prepared(serverId, "attach_volume", undefined, volumeOfServer(row));
+    },
+
+    async detach(serverId: string) {
+      const [row] = await blockDevicesOf(store.read, serverId);
+      const { volume_id = null, attachment_id = null } = row ?? {};
+      if (!row || volume_id === null || attachment_id === null) throw new Error("the server has no volume");
+      const taken = { ...row, volume_id, attachment_id };
+      await store.tx((t) => beginDetach(t, deps, taken));
+      return await prepared(serverId, "detach_volume", undefined, volumeOfServer(taken));
     },
 
     async power(serverId: string, action: PowerAction, rebootType: "soft" | "hard" | null = null) {

@@ -9,7 +9,15 @@ import { operationMigrations } from "../../../../kernel/operations/tables.ts";
 import { counterMigration } from "../../../../kernel/store/counters.ts";
 import type { Migration } from "../../../../kernel/store/migrate.ts";
 import type { Store } from "../../../../kernel/store/store.ts";
-import type { ImagePublic } from "../../../image/public.ts";
+import {
+  type BlockStorageOperations,
+  blockStorageOperations,
+} from "../../../block-storage/operations/block-storage-operations.ts";
+import { publicVolumes } from "../../../block-storage/public-volumes.ts";
+import { blockStorageListener } from "../../../block-storage/reconcile/agent-news.ts";
+import { defaultBlockStorageSettings } from "../../../block-storage/settings.ts";
+import { blockStorageMigrations } from "../../../block-storage/store/tables.ts";
+import type { ImagePublic, ImageSummary } from "../../../image/public.ts";
 import { ServerPorts } from "../../../network/server-ports.ts";
 import { DEFAULT_MTU, DEFAULT_QUOTAS, type NetworkContext } from "../../../network/settings.ts";
 import { networkMigrations } from "../../../network/store/tables.ts";
@@ -25,6 +33,7 @@ export const operationWorldMigrations: readonly Migration[] = [
   ...operationMigrations,
   ...fleetMigrations,
   ...networkMigrations,
+  ...blockStorageMigrations,
   ...computeMigrations,
 ];
 
@@ -34,7 +43,8 @@ export const IMAGE_ID = "11111111-1111-4111-8111-111111111111";
 export class OperationHarness {
   readonly deps: ComputeDependencies;
   readonly operations: ComputeOperations;
-  readonly listener: FleetListener;
+  readonly volumeOperations: BlockStorageOperations;
+  readonly listeners: readonly FleetListener[];
   readonly networkContext: NetworkContext;
   readonly #clock = new BoundClock();
   #store: Store | undefined;
@@ -44,7 +54,7 @@ export class OperationHarness {
     const ids = systemIds;
     this.networkContext = { clock, ids, mtu: DEFAULT_MTU, quotas: { ...DEFAULT_QUOTAS, port: -1 } };
     const store = () => this.#boundStore();
-    this.deps = {
+    const common = {
       kernel: {
         get store() {
           return store();
@@ -54,13 +64,19 @@ export class OperationHarness {
         loggers: new Loggers({ level: "error" }),
         operations: new OperationControl(clock, ids),
       },
-      settings: { ...defaultComputeSettings, ...settings },
       fleet: defaultFleetSettings,
       images: oneImage,
+    };
+    const volumeDeps = { ...common, settings: defaultBlockStorageSettings };
+    this.deps = {
+      ...common,
+      settings: { ...defaultComputeSettings, ...settings },
       network: new ServerPorts(this.networkContext),
+      blockStorage: publicVolumes(volumeDeps),
     };
     this.operations = computeOperations(this.deps);
-    this.listener = computeListener(this.deps);
+    this.volumeOperations = blockStorageOperations(volumeDeps);
+    this.listeners = [computeListener(this.deps), blockStorageListener(volumeDeps)];
   }
 
   bind(process: { store: Store; clock: Clock }): void {
@@ -91,8 +107,23 @@ class BoundClock implements Clock {
   }
 }
 
+const IMAGE: ImageSummary = {
+  id: IMAGE_ID,
+  name: "tiny",
+  status: "active",
+  minDiskGiB: 0,
+  minRamMiB: 0,
+  sizeBytes: 1024,
+  virtualSizeBytes: 1024,
+  diskFormat: "qcow2",
+  containerFormat: "bare",
+  properties: {},
+  visibility: "public",
+  ownerProjectId: "p1",
+};
+
 const oneImage: ImagePublic = {
-  find: async () => undefined,
+  find: async (_q, id) => (id === IMAGE_ID ? IMAGE : undefined),
   imageSource: async (_q, id) =>
     id === IMAGE_ID ? { imageId: id, format: "qcow2", sizeBytes: 1024, sha256: "0".repeat(64) } : undefined,
   openData: () => Promise.reject(new Error("simulated guests need no image file")),

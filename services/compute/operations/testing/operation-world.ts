@@ -1,7 +1,11 @@
+import { createSimBlockStorageDriver } from "../../../../agent/drivers/block-storage/sim/sim-block-storage-driver.ts";
+import { SimStorageWorld } from "../../../../agent/drivers/block-storage/sim/sim-storage-world.ts";
 import { createSimComputeDriver } from "../../../../agent/drivers/compute/sim/sim-compute-driver.ts";
 import { SimWorld } from "../../../../agent/drivers/compute/sim/sim-world.ts";
+import { blockStorageService } from "../../../../agent/runtime/block-storage-service.ts";
 import { computeService } from "../../../../agent/runtime/compute-service.ts";
 import type { InProcessServer } from "../../../../agent/runtime/in-process-link.ts";
+import type { FaultHandle } from "../../../../agent/sim/sim-faults.ts";
 import { SimulatedFleet } from "../../../../agent/sim/simulated-fleet.ts";
 import type { Clock } from "../../../../kernel/clock/clock.ts";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
@@ -15,6 +19,7 @@ import { FINAL_STATES, type OperationRow, type OperationTables } from "../../../
 import type { FaultWorld } from "../../../../kernel/operations/testing/fault-run.ts";
 import { PassingTime } from "../../../../kernel/operations/testing/passing-time.ts";
 import type { WorldTools } from "../../../../kernel/operations/testing/world-tools.ts";
+import { listOperations as listVolumeOperations } from "../../../block-storage/operations/block-storage-operations.ts";
 import { ensureDefaultNetwork } from "../../../network/seed.ts";
 import { listOperations } from "../compute-operations.ts";
 import { type Given, given } from "./given.ts";
@@ -22,6 +27,9 @@ import { MortalProcess } from "./mortal-process.ts";
 import type { OperationHarness } from "./operation-harness.ts";
 
 export const HOSTS = ["a", "b", "c"] as const;
+/** Has volumes and runs no guests. */
+const STORAGE_HOST = "s";
+const BACKEND = "array";
 const MAX_ROUNDS = 2000;
 /** Short enough for every host to be heard and written down in time. */
 const PART_MS = 10_000;
@@ -29,6 +37,10 @@ const PART_MS = 10_000;
 /** Three simulated hosts with a shared store, their agents, and the server's side in between: everything is real but the hypervisor. */
 export class OperationWorld implements FaultWorld {
   readonly sim: SimWorld;
+  /** The array of the host that has volumes: `withVolumes` makes it. */
+  readonly storage: SimStorageWorld;
+  /** Volumes that were there before anything happened. */
+  readonly givenVolumes = new Set<string>();
   readonly tools: WorldTools;
   readonly harness: OperationHarness;
   readonly definitions: readonly AnyOperation[];
@@ -43,14 +55,17 @@ export class OperationWorld implements FaultWorld {
   #drained: Promise<void> | undefined;
   readonly #time: PassingTime;
   #runners = 0;
+  #crashes: FaultHandle[] = [];
+  #hasVolumes = false;
   #wake: (host: string) => void = () => {};
 
   private constructor(harness: OperationHarness, tools: WorldTools, under: AnyOperation | undefined, skewMs: number) {
     this.harness = harness;
     this.tools = tools;
     const { clock, store, ids } = tools;
-    this.definitions = listOperations(harness.operations).filter((one) => one !== under);
+    this.definitions = this.#all().filter((one) => one !== under);
     this.sim = new SimWorld({ clock, mode: "manual" });
+    this.storage = new SimStorageWorld({ clock, mode: "manual" });
     this.#process = this.#newProcess();
     harness.bind(this.#process);
     this.membership = new Membership(store, clock, ids);
@@ -58,16 +73,22 @@ export class OperationWorld implements FaultWorld {
     this.callers = { caller: (origin) => this.fleet.commands.caller(origin) };
     this.agents = new SimulatedFleet({
       server: { inProcess: this.#server() },
-      services: (host, session) => [
-        computeService(createSimComputeDriver({ world: this.sim, host }), session.openConsole),
-      ],
+      services: (host, session) =>
+        host === STORAGE_HOST
+          ? [blockStorageService([{ driver: this.#arrayDriver() }])]
+          : [computeService(createSimComputeDriver({ world: this.sim, host }), session.openConsole)],
       clock: skewed(clock, skewMs),
       ids,
       random: () => 0.5,
       log: silentLogger,
     });
     this.#time = new PassingTime(tools, () => !this.agents.quiet);
-    this.sim.faults.onCrash((host) => void this.agents.restart(host));
+    for (const { faults } of [this.sim, this.storage]) {
+      faults.onCrash((host) => {
+        for (const crash of this.#crashes) crash.remove();
+        void this.agents.restart(host);
+      });
+    }
     this.given = given(this);
   }
 
@@ -87,9 +108,24 @@ export class OperationWorld implements FaultWorld {
     return world;
   }
 
+  /** A further host, which has volumes. Once for each world that needs them. */
+  async withVolumes(): Promise<void> {
+    if (this.#hasVolumes) return;
+    this.#hasVolumes = true;
+    await this.agents.add([{ name: STORAGE_HOST, token: await this.membership.createToken(STORAGE_HOST) }]);
+    await this.settle();
+  }
+
+  /** Volumes that are served. */
+  get served(): string[] {
+    const volumes = [...this.storage.pools()].flatMap((pool) => [...pool.volumes.values()]);
+    return volumes.filter((volume) => volume.exported).map((volume) => volume.volumeId);
+  }
+
   /** Lets the simulated hypervisors work; when nothing moves any more, lets time pass. Called at every turn of the event loop. */
   pump(): void {
     this.sim.drain();
+    this.storage.works.drain();
     this.#time.turn();
   }
 
@@ -100,7 +136,9 @@ export class OperationWorld implements FaultWorld {
 
   /** The next command that reaches a driver is carried out, but its agent dies before it can answer, and comes back. */
   async crashAgent(): Promise<void> {
-    this.sim.faults.add({ fault: { type: "crash", when: "after" } });
+    this.#crashes = [this.sim, this.storage].map(({ faults }) =>
+      faults.add({ fault: { type: "crash", when: "after" } }),
+    );
   }
 
   /** Carries out what is due, with a runner of its own, until nothing is. */
@@ -186,8 +224,18 @@ export class OperationWorld implements FaultWorld {
 
   async close(): Promise<void> {
     this.sim.faults.clear();
+    this.storage.faults.clear();
     await this.agents.close();
     await this.fleet.close();
+  }
+
+  #all(): AnyOperation[] {
+    return [...listOperations(this.harness.operations), ...listVolumeOperations(this.harness.volumeOperations)];
+  }
+
+  #arrayDriver() {
+    const pool = this.storage.addBackend(STORAGE_HOST, { backend: BACKEND });
+    return createSimBlockStorageDriver({ world: this.storage, host: STORAGE_HOST, pool });
   }
 
   #newProcess(): MortalProcess {
@@ -204,7 +252,7 @@ export class OperationWorld implements FaultWorld {
       log: silentLogger,
       settings: this.harness.deps.fleet,
       zone: "nova",
-      listeners: [this.harness.listener],
+      listeners: this.harness.listeners,
     });
     fleet.start();
     return fleet;
@@ -218,7 +266,7 @@ export class OperationWorld implements FaultWorld {
       clock,
       log: silentLogger,
       callers: this.callers,
-      definitions: listOperations(this.harness.operations),
+      definitions: this.#all(),
       owner: `world-${this.#runners}`,
     });
   }

@@ -1,0 +1,153 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { CloudError } from "../../../kernel/errors/cloud-error.ts";
+import { onBothStores } from "../../../kernel/store/testing/stores.ts";
+import { transition } from "../store/servers.ts";
+import { abandonAll } from "./compute-operations.ts";
+import { Bench } from "./testing/bench.ts";
+import { expectCleanSlate } from "./testing/clean-slate.ts";
+
+onBothStores("a server's volumes", (open) => {
+  test("a guest that never lets go of a disk keeps it, and its owner is told", async () => {
+    const bench = await Bench.open(open);
+    const { world, operations } = bench;
+    const volumeId = await world.given.volume();
+    const id = await world.given.server({ devices: { existing: [volumeId] } });
+    // Its disk is plugged again, which the guest takes.
+    const busy = new CloudError("unavailable", "compute.volume_busy", "The guest keeps its disk.");
+    const handle = world.sim.faults.add({
+      verb: "compute.ensureVolumes",
+      times: 5,
+      fault: { type: "fail", error: busy },
+    });
+    const detach = await world.given.start(operations.detachVolume, await world.given.detach(id));
+    await world.toTheEnd();
+    assert.equal(handle.hits, 5);
+    await bench.expectFault(detach, "compute.volume_busy");
+    assert.match((await bench.server(id)).fault ?? "", /The guest keeps its disk/);
+    assert.deepEqual((await bench.actions(id)).at(-1), ["detach_volume", "Error"]);
+    await expectCleanSlate(world, { serverId: id, host: "a", vm: "active", volumes: [volumeId] });
+    await bench.close();
+  });
+
+  test("attaching to a paused guest, stopping, starting and detaching", async () => {
+    const bench = await Bench.open(open);
+    const { world, operations } = bench;
+    const volumeId = await world.given.volume();
+    const id = await world.given.server();
+    const power = async (action: "pause" | "unpause" | "stop" | "start") => {
+      await world.given.start(operations.power[action], await world.given.power(id, action));
+      await world.toTheEnd();
+    };
+    await power("pause");
+    await world.given.start(operations.attachVolume, await world.given.attach(id, volumeId));
+    await world.toTheEnd();
+    await expectCleanSlate(world, { serverId: id, host: "a", vm: "paused", volumes: [volumeId] });
+    for (const action of ["unpause", "stop", "start"] as const) await power(action);
+    await expectCleanSlate(world, { serverId: id, host: "a", vm: "active", volumes: [volumeId] });
+    const detach = await world.given.start(operations.detachVolume, await world.given.detach(id));
+    await world.toTheEnd();
+    assert.deepEqual(await bench.events(detach), ["compute_detach_volume"]);
+    await expectCleanSlate(world, { serverId: id, host: "a", vm: "active" });
+    await bench.close();
+  });
+
+  test("a hot plug and a live migration come one after the other", async () => {
+    const bench = await Bench.open(open);
+    const { world, operations } = bench;
+    const volumeId = await world.given.volume();
+    const id = await world.given.server();
+    const attach = await world.given.attach(id, volumeId);
+    await world.given.start(operations.liveMigrate, await world.given.liveMigrate(id, { host: "b" }));
+    await world.given.start(operations.attachVolume, attach);
+    await world.toTheEnd();
+    await expectCleanSlate(world, { serverId: id, host: "b", vm: "active", volumes: [volumeId] });
+    await bench.close();
+  });
+
+  test("an attach under way goes on after a reset of the server's state", async () => {
+    const bench = await Bench.open(open);
+    const { world, operations } = bench;
+    const volumeId = await world.given.volume();
+    const id = await world.given.server();
+    const hang = world.sim.faults.add({ verb: "compute.ensureVolumes", fault: { type: "hang" } });
+    await world.given.start(operations.attachVolume, await world.given.attach(id, volumeId));
+    await world.workUntil(() => hang.hits === 1);
+    const { deps } = world.harness;
+    await world.tools.store.tx((t) => abandonAll(t, deps, operations, id, { cleanup: true }));
+    hang.release();
+    await world.toTheEnd();
+    await expectCleanSlate(world, { serverId: id, host: "a", vm: "active", volumes: [volumeId] });
+    await bench.close();
+  });
+
+  test("a server that is deleted while it gets a volume leaves the volume free", async () => {
+    const bench = await Bench.open(open);
+    const { world, operations } = bench;
+    const volumeId = await world.given.volume();
+    const id = await world.given.server();
+    const hang = world.sim.faults.add({ verb: "compute.ensureVolumes", fault: { type: "hang" } });
+    await world.given.start(operations.attachVolume, await world.given.attach(id, volumeId));
+    await world.workUntil(() => hang.hits === 1);
+    await world.tools.store.tx((t) => abandonAll(t, world.harness.deps, operations, id, { cleanup: false }));
+    await world.given.start(operations.delete, await world.given.delete(id));
+    hang.release();
+    await world.toTheEnd();
+    await expectCleanSlate(world, { serverId: id, host: "a", vm: "deleted" });
+    await bench.close();
+  });
+
+  test("an evacuation while a volume is plugged brings the guest up with it", async () => {
+    const bench = await Bench.open(open);
+    const { world, operations } = bench;
+    const volumeId = await world.given.volume();
+    const id = await world.given.server();
+    const hang = world.sim.faults.add({ verb: "compute.ensureVolumes", fault: { type: "hang" } });
+    await world.given.start(operations.attachVolume, await world.given.attach(id, volumeId));
+    await world.workUntil(() => hang.hits === 1);
+    world.sim.losePower("a");
+    hang.release();
+    const { deps } = world.harness;
+    await world.tools.store.tx((t) => abandonAll(t, deps, operations, id, { cleanup: true }));
+    await world.given.start(operations.evacuate, await world.given.evacuate(id, { host: "b" }));
+    await world.toTheEnd();
+    await expectCleanSlate(world, { serverId: id, host: "b", vm: "active", volumes: [volumeId] });
+    await bench.close();
+  });
+
+  test("volumes of a deleted server are given up when its silent host has been cleaned", async () => {
+    const bench = await Bench.open(open);
+    const { world, operations } = bench;
+    const volumeId = await world.given.volume();
+    const id = await world.given.server({ devices: { existing: [volumeId] } });
+    await world.agents.stop("a");
+    await world.pass(120_000);
+    await world.given.start(operations.delete, await world.given.delete(id));
+    await world.toTheEnd(async () => (await bench.server(id)).vm_state === "deleted");
+    assert.deepEqual(world.served, [volumeId]);
+    await world.agents.restart("a");
+    await world.toTheEnd();
+    await expectCleanSlate(world, { serverId: id, host: "a", vm: "deleted" });
+    await bench.close();
+  });
+
+  test("a build without a host leaves neither a volume that was made nor a hold on one that was there", async () => {
+    const bench = await Bench.open(open);
+    const { world, operations } = bench;
+    const volumeId = await world.given.volume();
+    const id = await world.given.newServer({ devices: { existing: [volumeId], made: 1 } });
+    const { clock } = world.tools;
+    const to = { task: "scheduling" as const };
+    await world.tools.store.tx((t) => transition(t, { clock, id, from: {}, to, action: "create" }));
+    const wanted = await world.given.create(id, { host: "nowhere", volumes: true });
+    await bench.expectFault(
+      await world.given.start(operations.create, wanted).then(async (operation) => {
+        await world.toTheEnd();
+        return operation;
+      }),
+      "compute.no_valid_host",
+    );
+    await expectCleanSlate(world, { serverId: id, host: null, vm: "error" });
+    await bench.close();
+  });
+});
