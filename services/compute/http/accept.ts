@@ -60,8 +60,23 @@ export function asSeen(server: ServerRow): { vm: readonly VmState[]; task: reado
   return { vm: [server.vm_state], task: [server.task_state] };
 }
 
-/** After an abandoned operation nothing may begin before it is known where the guest is. Throws `compute.server_unsettled`. */
-export async function mustBeSettled(t: Tx, server: ServerRow): Promise<void> {
+/**
+ * After an abandoned operation nothing may begin before it is known where the guest is (`compute.server_unsettled`), and nothing
+ * while one of its volumes moves or grows under the guest (`compute.volume_changing`). Throws 409.
+ */
+export async function mustBeSettled(
+  t: Tx,
+  deps: Pick<FaceDependencies, "blockStorage">,
+  server: ServerRow,
+): Promise<void> {
+  const changing = await deps.blockStorage.changingVolume(t, server.id);
+  if (changing !== undefined) {
+    throw new CloudError(
+      "conflict",
+      "compute.volume_changing",
+      `Volume ${changing} of instance ${server.id} is being moved, extended or retyped; try again when that is over.`,
+    );
+  }
   if (!(await isUnsettled(t, server.id))) return;
   throw new CloudError(
     "conflict",
@@ -78,7 +93,7 @@ export async function accept<Input>(
   options: Acceptance<Input> & { readonly task: TaskState; readonly name: string },
 ): Promise<string> {
   return await deps.kernel.store.tx(async (t) => {
-    await mustBeSettled(t, server);
+    await mustBeSettled(t, deps, server);
     await transition(t, {
       clock: deps.kernel.clock,
       id: server.id,

@@ -124,7 +124,7 @@ async function startResize(
   await store.tx(async (t) => {
     await lockQuotas(t);
     await countWithinQuota(t, server.project_id, more, { least: 1, most: 1 });
-    await mustBeSettled(t, server);
+    await mustBeSettled(t, deps, server);
     await transition(t, { clock, id: server.id, from: asSeen(server), to: { task: "resize_prep" }, action: "resize" });
     await startFor(t, deps, request, server, {
       action: "resize",

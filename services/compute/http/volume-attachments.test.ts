@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { liveOperations } from "../../../kernel/operations/control.ts";
+import type { Tx } from "../../../kernel/store/store.ts";
 import { openSqlite } from "../../../kernel/store/testing/stores.ts";
+import type { BlockStorageTables } from "../../block-storage/store/tables.ts";
 import { blockDevicesOf, updateBlockDevice } from "../store/block-devices.ts";
+import { setQuotas } from "../store/quotas.ts";
 import type { ServerRow } from "../store/tables.ts";
-import { type ComputeWorld, computeWorld, OTHER_PROJECT, type Person } from "../testing/compute-world.ts";
+import { type ComputeWorld, computeWorld, OTHER_PROJECT, type Person, PROJECT } from "../testing/compute-world.ts";
 
 const NOBODY = "00000000-0000-4000-8000-000000000000";
 
@@ -20,6 +23,7 @@ describe("volumes of servers", () => {
       return opened;
     });
     await world.givenHost("host-1");
+    await world.store.tx((t) => setQuotas(t, PROJECT, { instances: -1, cores: -1, ram: -1 }));
   });
   beforeEach(async () => {
     server = await world.givenServer();
@@ -142,6 +146,17 @@ describe("volumes of servers", () => {
     server = await world.givenServer({ locked: 1 });
     assert.equal((await attach()).status, 409);
     assert.equal((await attach({}, "2.1", "admin")).status, 200);
+  });
+
+  it("hold everything up while they move or grow", async () => {
+    await attach();
+    await carryOut();
+    const db = (t: Tx) => t.tables<BlockStorageTables>().updateTable("volumes").where("id", "=", volumeId);
+    await world.store.tx((t) => db(t).set({ migration_status: "migrating" }).execute());
+    assert.equal((await world.act("member", server.id, { "os-stop": null })).status, 409);
+    assert.equal((await ask("DELETE", `/${volumeId}`)).status, 409);
+    await world.store.tx((t) => db(t).set({ migration_status: "success" }).execute());
+    assert.equal((await world.act("member", server.id, { "os-stop": null })).status, 202);
   });
 
   it("are refused where they cannot be detached", async () => {

@@ -28,6 +28,7 @@ import { computeFaces } from "../http/compute-faces.ts";
 import type { FaceDependencies } from "../http/dependencies.ts";
 import { computeOperations } from "../operations/compute-operations.ts";
 import { computePolicies } from "../policies.ts";
+import { holdSettled } from "../public.ts";
 import { type ComputeSettings, defaultComputeSettings } from "../settings.ts";
 import { insertFlavor } from "../store/flavors.ts";
 import { recordHost } from "../store/hosts.ts";
@@ -139,7 +140,13 @@ export async function computeWorld(
     fleet,
     network: network.public,
     images: imageService,
-    blockStorage: publicVolumes({ kernel, settings: defaultBlockStorageSettings, fleet, images: imageService }),
+    blockStorage: publicVolumes({
+      kernel,
+      settings: defaultBlockStorageSettings,
+      fleet,
+      images: imageService,
+      servers: { holdSettled },
+    }),
   };
   const deps: FaceDependencies = {
     ...base,

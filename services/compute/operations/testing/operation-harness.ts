@@ -22,6 +22,7 @@ import { ServerPorts } from "../../../network/server-ports.ts";
 import { DEFAULT_MTU, DEFAULT_QUOTAS, type NetworkContext } from "../../../network/settings.ts";
 import { networkMigrations } from "../../../network/store/tables.ts";
 import type { ComputeDependencies } from "../../dependencies.ts";
+import { holdSettled } from "../../public.ts";
 import { computeListener } from "../../reconcile/agent-news.ts";
 import { type ComputeSettings, defaultComputeSettings } from "../../settings.ts";
 import { computeMigrations } from "../../store/tables.ts";
@@ -67,7 +68,7 @@ export class OperationHarness {
       fleet: defaultFleetSettings,
       images: oneImage,
     };
-    const volumeDeps = { ...common, settings: defaultBlockStorageSettings };
+    const volumeDeps = { ...common, settings: defaultBlockStorageSettings, servers: { holdSettled } };
     this.deps = {
       ...common,
       settings: { ...defaultComputeSettings, ...settings },
