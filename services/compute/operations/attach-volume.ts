@@ -4,8 +4,8 @@ import type { Tx } from "../../../kernel/store/store.ts";
 import type { ComputeDependencies } from "../dependencies.ts";
 import { nextDevice } from "../domain/block-devices.ts";
 import { hostOf } from "../domain/can.ts";
+import type { BlockDeviceRow } from "../store/block-device-tables.ts";
 import {
-  type BlockDeviceRow,
   blockDevicesOf,
   deleteBlockDevice,
   findBlockDevice,

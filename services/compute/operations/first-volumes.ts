@@ -5,7 +5,8 @@ import type { EffectContext, Wait } from "../../../kernel/operations/definition.
 import type { Tx } from "../../../kernel/store/store.ts";
 import type { ComputeDependencies } from "../dependencies.ts";
 import { hostOf } from "../domain/can.ts";
-import { blockDevicesOf, type MadeFrom, updateBlockDevice } from "../store/block-devices.ts";
+import type { MadeFrom } from "../store/block-device-tables.ts";
+import { blockDevicesOf, updateBlockDevice } from "../store/block-devices.ts";
 import { getServer } from "../store/servers.ts";
 import { serveVolume } from "./volume-calls.ts";
 

@@ -5,7 +5,8 @@ import { type Operation, operation } from "../../../kernel/operations/definition
 import type { Tx } from "../../../kernel/store/store.ts";
 import type { ComputeDependencies } from "../dependencies.ts";
 import { allocationsOf } from "../store/allocations.ts";
-import { type BlockDeviceRow, blockDevicesOf, deleteBlockDevice, findBlockDevice } from "../store/block-devices.ts";
+import type { BlockDeviceRow } from "../store/block-device-tables.ts";
+import { blockDevicesOf, deleteBlockDevice, findBlockDevice } from "../store/block-devices.ts";
 import { lockServer } from "../store/servers.ts";
 import type { ServerRow } from "../store/tables.ts";
 import { stopServing } from "./volume-calls.ts";

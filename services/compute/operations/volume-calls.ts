@@ -97,5 +97,5 @@ export async function unplugVolume(
 ): Promise<void> {
   const done = await plugVolume(a, deps, serverId, change);
   if ("host" in done) return;
-  throw new CloudError("unavailable", "compute.server_unsettled", `Instance ${serverId} is between two hosts.`);
+  throw new CloudError("unavailable", "compute.server_moving", `Instance ${serverId} is between two hosts.`);
 }

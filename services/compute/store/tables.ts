@@ -3,7 +3,7 @@ import type { Migration } from "../../../kernel/store/migrate.ts";
 import type { MigrationStatus, MigrationType } from "../domain/migration-state.ts";
 import type { PowerState, TaskState, VmState } from "../domain/server-state.ts";
 import { aggregateMigration } from "./aggregate-tables.ts";
-import { type BlockDeviceTable, blockDeviceMigration } from "./block-devices.ts";
+import { type BlockDeviceTable, blockDeviceMigration } from "./block-device-tables.ts";
 import { serverGroupMigration } from "./group-tables.ts";
 
 export type RootStorage = "local" | "shared" | "volume";

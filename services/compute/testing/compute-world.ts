@@ -16,9 +16,8 @@ import { counterMigration, nextNumber } from "../../../kernel/store/counters.ts"
 import type { Migration } from "../../../kernel/store/migrate.ts";
 import type { Store } from "../../../kernel/store/store.ts";
 import type { TestStore } from "../../../kernel/store/testing/stores.ts";
-import { publicVolumes } from "../../block-storage/public-volumes.ts";
-import { defaultBlockStorageSettings } from "../../block-storage/settings.ts";
 import { type BlockStorageTables, blockStorageMigrations, type VolumeRow } from "../../block-storage/store/tables.ts";
+import { volumeNeighbour } from "../../block-storage/testing/as-neighbour.ts";
 import { volumeRow } from "../../block-storage/testing/rows.ts";
 import type { ImageSummary } from "../../image/public.ts";
 import { createNetworkService, type NetworkService } from "../../network/service.ts";
@@ -140,13 +139,7 @@ export async function computeWorld(
     fleet,
     network: network.public,
     images: imageService,
-    blockStorage: publicVolumes({
-      kernel,
-      settings: defaultBlockStorageSettings,
-      fleet,
-      images: imageService,
-      servers: { holdSettled },
-    }),
+    blockStorage: volumeNeighbour({ kernel, fleet, images: imageService, servers: { holdSettled } }).public,
   };
   const deps: FaceDependencies = {
     ...base,

@@ -9,14 +9,8 @@ import { operationMigrations } from "../../../../kernel/operations/tables.ts";
 import { counterMigration } from "../../../../kernel/store/counters.ts";
 import type { Migration } from "../../../../kernel/store/migrate.ts";
 import type { Store } from "../../../../kernel/store/store.ts";
-import {
-  type BlockStorageOperations,
-  blockStorageOperations,
-} from "../../../block-storage/operations/block-storage-operations.ts";
-import { publicVolumes } from "../../../block-storage/public-volumes.ts";
-import { blockStorageListener } from "../../../block-storage/reconcile/agent-news.ts";
-import { defaultBlockStorageSettings } from "../../../block-storage/settings.ts";
 import { blockStorageMigrations } from "../../../block-storage/store/tables.ts";
+import { type VolumeNeighbour, volumeNeighbour } from "../../../block-storage/testing/as-neighbour.ts";
 import type { ImagePublic, ImageSummary } from "../../../image/public.ts";
 import { ServerPorts } from "../../../network/server-ports.ts";
 import { DEFAULT_MTU, DEFAULT_QUOTAS, type NetworkContext } from "../../../network/settings.ts";
@@ -44,7 +38,7 @@ export const IMAGE_ID = "11111111-1111-4111-8111-111111111111";
 export class OperationHarness {
   readonly deps: ComputeDependencies;
   readonly operations: ComputeOperations;
-  readonly volumeOperations: BlockStorageOperations;
+  readonly volumes: VolumeNeighbour;
   readonly listeners: readonly FleetListener[];
   readonly networkContext: NetworkContext;
   readonly #clock = new BoundClock();
@@ -68,16 +62,15 @@ export class OperationHarness {
       fleet: defaultFleetSettings,
       images: oneImage,
     };
-    const volumeDeps = { ...common, settings: defaultBlockStorageSettings, servers: { holdSettled } };
+    this.volumes = volumeNeighbour({ ...common, servers: { holdSettled } });
     this.deps = {
       ...common,
       settings: { ...defaultComputeSettings, ...settings },
       network: new ServerPorts(this.networkContext),
-      blockStorage: publicVolumes(volumeDeps),
+      blockStorage: this.volumes.public,
     };
     this.operations = computeOperations(this.deps);
-    this.volumeOperations = blockStorageOperations(volumeDeps);
-    this.listeners = [computeListener(this.deps), blockStorageListener(volumeDeps)];
+    this.listeners = [computeListener(this.deps), this.volumes.listener];
   }
 
   bind(process: { store: Store; clock: Clock }): void {

@@ -19,7 +19,6 @@ import { FINAL_STATES, type OperationRow, type OperationTables } from "../../../
 import type { FaultWorld } from "../../../../kernel/operations/testing/fault-run.ts";
 import { PassingTime } from "../../../../kernel/operations/testing/passing-time.ts";
 import type { WorldTools } from "../../../../kernel/operations/testing/world-tools.ts";
-import { listOperations as listVolumeOperations } from "../../../block-storage/operations/block-storage-operations.ts";
 import { ensureDefaultNetwork } from "../../../network/seed.ts";
 import { listOperations } from "../compute-operations.ts";
 import { type Given, given } from "./given.ts";
@@ -230,7 +229,7 @@ export class OperationWorld implements FaultWorld {
   }
 
   #all(): AnyOperation[] {
-    return [...listOperations(this.harness.operations), ...listVolumeOperations(this.harness.volumeOperations)];
+    return [...listOperations(this.harness.operations), ...this.harness.volumes.operations];
   }
 
   #arrayDriver() {
