@@ -60,28 +60,30 @@ export function asSeen(server: ServerRow): { vm: readonly VmState[]; task: reado
   return { vm: [server.vm_state], task: [server.task_state] };
 }
 
-/**
- * After an abandoned operation nothing may begin before it is known where the guest is (`compute.server_unsettled`), and nothing
- * while one of its volumes moves or grows under the guest (`compute.volume_changing`). Throws 409.
- */
-export async function mustBeSettled(
-  t: Tx,
-  deps: Pick<FaceDependencies, "blockStorage">,
-  server: ServerRow,
-): Promise<void> {
-  const changing = await deps.blockStorage.changingVolume(t, server.id);
-  if (changing !== undefined) {
-    throw new CloudError(
-      "conflict",
-      "compute.volume_changing",
-      `Volume ${changing} of instance ${server.id} is being moved, extended or retyped; try again when that is over.`,
-    );
-  }
+/** After an abandoned operation nothing may begin before it is known where the guest is. Throws `compute.server_unsettled`. */
+export async function mustBeSettled(t: Tx, server: ServerRow): Promise<void> {
   if (!(await isUnsettled(t, server.id))) return;
   throw new CloudError(
     "conflict",
     "compute.server_unsettled",
     `Instance ${server.id} is being looked for on its hosts after an interrupted operation; try again in a moment.`,
+  );
+}
+
+/** In these the guest leaves its host, and takes its disks along. */
+const LEAVING: readonly TaskState[] = ["migrating", "resize_prep"];
+
+/**
+ * A volume that moves or grows keeps its server where it is, and alive, until that has ended; to be asked with the server locked. Throws
+ * `compute.volume_changing`.
+ */
+export async function mustHaveStillVolumes(t: Tx, deps: FaceDependencies, server: ServerRow): Promise<void> {
+  const volumeId = await deps.blockStorage.changingVolume(t, server.id);
+  if (volumeId === undefined) return;
+  throw new CloudError(
+    "conflict",
+    "compute.volume_changing",
+    `Volume ${volumeId} of instance ${server.id} is being moved, extended or retyped; try again when that has ended.`,
   );
 }
 
@@ -93,7 +95,7 @@ export async function accept<Input>(
   options: Acceptance<Input> & { readonly task: TaskState; readonly name: string },
 ): Promise<string> {
   return await deps.kernel.store.tx(async (t) => {
-    await mustBeSettled(t, deps, server);
+    await mustBeSettled(t, server);
     await transition(t, {
       clock: deps.kernel.clock,
       id: server.id,
@@ -101,6 +103,7 @@ export async function accept<Input>(
       to: { task: options.task },
       action: options.name,
     });
+    if (LEAVING.includes(options.task)) await mustHaveStillVolumes(t, deps, server);
     return await startFor(t, deps, request, server, options);
   });
 }

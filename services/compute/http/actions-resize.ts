@@ -6,7 +6,7 @@ import { GATES, hostOf, mustBeUnlocked, mustPass } from "../domain/can.ts";
 import { finishedMigration, setMigration } from "../store/migration-records.ts";
 import { flavorOf, transition } from "../store/servers.ts";
 import type { FlavorSnapshot, MigrationRow, ServerRow } from "../store/tables.ts";
-import { asSeen, mustBeSettled, recordFor, startFor } from "./accept.ts";
+import { asSeen, mustBeSettled, mustHaveStillVolumes, recordFor, startFor } from "./accept.ts";
 import { invalid, wantedFlavor } from "./create-request.ts";
 import { DiskConfig } from "./create-schema.ts";
 import type { FaceDependencies } from "./dependencies.ts";
@@ -124,8 +124,9 @@ async function startResize(
   await store.tx(async (t) => {
     await lockQuotas(t);
     await countWithinQuota(t, server.project_id, more, { least: 1, most: 1 });
-    await mustBeSettled(t, deps, server);
+    await mustBeSettled(t, server);
     await transition(t, { clock, id: server.id, from: asSeen(server), to: { task: "resize_prep" }, action: "resize" });
+    await mustHaveStillVolumes(t, deps, server);
     await startFor(t, deps, request, server, {
       action: "resize",
       operation: deps.operations.resize,

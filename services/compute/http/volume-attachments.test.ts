@@ -1,9 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { liveOperations } from "../../../kernel/operations/control.ts";
-import type { Tx } from "../../../kernel/store/store.ts";
 import { openSqlite } from "../../../kernel/store/testing/stores.ts";
-import type { BlockStorageTables } from "../../block-storage/store/tables.ts";
 import { blockDevicesOf, updateBlockDevice } from "../store/block-devices.ts";
 import { setQuotas } from "../store/quotas.ts";
 import type { ServerRow } from "../store/tables.ts";
@@ -146,17 +144,6 @@ describe("volumes of servers", () => {
     server = await world.givenServer({ locked: 1 });
     assert.equal((await attach()).status, 409);
     assert.equal((await attach({}, "2.1", "admin")).status, 200);
-  });
-
-  it("hold everything up while they move or grow", async () => {
-    await attach();
-    await carryOut();
-    const db = (t: Tx) => t.tables<BlockStorageTables>().updateTable("volumes").where("id", "=", volumeId);
-    await world.store.tx((t) => db(t).set({ migration_status: "migrating" }).execute());
-    assert.equal((await world.act("member", server.id, { "os-stop": null })).status, 409);
-    assert.equal((await ask("DELETE", `/${volumeId}`)).status, 409);
-    await world.store.tx((t) => db(t).set({ migration_status: "success" }).execute());
-    assert.equal((await world.act("member", server.id, { "os-stop": null })).status, 202);
   });
 
   it("are refused where they cannot be detached", async () => {

@@ -198,7 +198,7 @@ export function volumeAttachmentRoutes(deps: FaceDependencies): Route[] {
     const server = await lockServer(t, seen.id);
     if (!server || server.deleted_at !== null) throw serverNotFound(seen.id);
     mustBeChangeable(request, server, action);
-    await mustBeSettled(t, deps, server);
+    await mustBeSettled(t, server);
   }
 
   /** Throws 404 for a volume that the asker may not know, or that is of another project than the server. */

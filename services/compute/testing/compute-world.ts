@@ -99,6 +99,7 @@ export interface ComputeWorld {
   /** An available volume, unless told otherwise. */
   givenVolume(volume?: Partial<VolumeRow>): Promise<VolumeRow>;
   volume(id: string): Promise<VolumeRow>;
+  setVolume(id: string, patch: Partial<VolumeRow>): Promise<void>;
   givenMigration(migration: Partial<MigrationRow> & { server_id: string }): Promise<MigrationRow>;
   server(id: string): Promise<ServerRow>;
   close(): Promise<void>;
@@ -269,6 +270,11 @@ export async function computeWorld(
     async volume(id) {
       const db = store.read.tables<BlockStorageTables>();
       return await db.selectFrom("volumes").selectAll().where("id", "=", id).executeTakeFirstOrThrow();
+    },
+    async setVolume(id, patch) {
+      await store.tx((t) =>
+        t.tables<BlockStorageTables>().updateTable("volumes").set(patch).where("id", "=", id).execute(),
+      );
     },
     async givenMigration(migration) {
       return await store.tx(async (t) => {
