@@ -1,10 +1,9 @@
 import { liveOperations } from "../../../kernel/operations/control.ts";
 import type { Tx } from "../../../kernel/store/store.ts";
 import { DELETABLE, DELETABLE_SNAPSHOT, invalidVolume, mustBeRemovable } from "../domain/can-volume.ts";
-import { MIGRATE_VOLUME } from "../operations/migrate-volume.ts";
 import { REMOVE_LEFTOVER } from "../operations/remove-leftover.ts";
-import { RETYPE_VOLUME } from "../operations/retype-volume.ts";
 import { scopeOf } from "../operations/volume-calls.ts";
+import { MOVES } from "../operations/volume-move.ts";
 import { lockScope, stateOfScope } from "../store/backends.ts";
 import { snapshotsOf, transitionSnapshot } from "../store/snapshots.ts";
 import type { VolumeRow } from "../store/tables.ts";
@@ -20,8 +19,6 @@ export interface Removal {
   readonly cascade: boolean;
   readonly requestId: string | null;
 }
-
-const MOVES: readonly string[] = [MIGRATE_VOLUME, RETYPE_VOLUME];
 
 type Tools = Pick<FaceDependencies, "kernel" | "operations">;
 

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
+import { findOperation } from "../../../kernel/operations/control.ts";
 import type { Operation } from "../../../kernel/operations/definition.ts";
 import { worldTools } from "../../../kernel/operations/testing/world-tools.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
+import { leaveBehind } from "../store/scope-volumes.ts";
 import type { VolumeRow } from "../store/tables.ts";
 import { migrateVolumeOperation } from "./migrate-volume.ts";
 import { removeLeftoverOperation } from "./remove-leftover.ts";
@@ -90,6 +92,21 @@ onBothStores("a volume that is to move", (open) => {
       assert.deepEqual([row.status, row.host, row.migration_status], ["in-use", "a@r#r", "error"]);
       await world.expectLeft(`a@r ${id} 3 served`);
     }
+  });
+
+  it("is not left half moved by a failover of its backend", async () => {
+    const world = await worldOf();
+    await world.backend("b@r");
+    const { store, control, clock } = world.tools;
+    const { id } = await world.volume({ ...STARTING, status: "maintenance" });
+    const begun = await store.tx((t) => control.start(t, migrate, { input: toB(id), resourceId: id }));
+    const source = { scope: "a@r", backend: "r", to: { host: "a" } };
+    await store.tx((t) => leaveBehind(t, { clock, operations: control }, source));
+    await world.drain([migrate]);
+    assert.equal((await findOperation(store.read, begun))?.state, "undone");
+    const row = await world.row(id);
+    assert.deepEqual([row.status, row.host, row.migration_status], ["error", "a@r#r", "error"]);
+    await world.expectLeft(`a@r ${id} 3`);
   });
 
   it("is where it was to go although its source cannot be cleaned yet, and does not go back before it is", async () => {

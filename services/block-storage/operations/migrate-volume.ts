@@ -15,6 +15,7 @@ import {
   endMove,
   finishCopy,
   leftoverScopes,
+  MIGRATE_VOLUME,
   moveTo,
   noBackend,
   receive,
@@ -25,8 +26,6 @@ export interface MigrateVolumeInput {
   readonly volumeId: string;
   readonly destination: NamedPlace;
 }
-
-export const MIGRATE_VOLUME = "volume.migrate";
 
 /**
  * Moves a volume to the backend that an administrator names. Whoever starts it has set its migration status to `starting`, and

@@ -23,6 +23,7 @@ import {
   leftoverScopes,
   type Move,
   moveTo,
+  RETYPE_VOLUME,
   receive,
   settleAtDestination,
 } from "./volume-move.ts";
@@ -35,8 +36,6 @@ export interface RetypeVolumeInput {
   /** What it adds to the project's usage of the new type, by resource: counted while it is under way. */
   readonly growth: Readonly<Record<string, number>>;
 }
-
-export const RETYPE_VOLUME = "volume.retype";
 
 type Decided = { readonly move: Move | null };
 

@@ -18,6 +18,12 @@ import { requiredTarget, scopeOf, targetOfPool, type VolumeTarget, type VolumeTo
  * and the source's is removed. At no time do both count.
  */
 
+export const MIGRATE_VOLUME = "volume.migrate";
+export const RETYPE_VOLUME = "volume.retype";
+
+/** Operations that may be taking a volume elsewhere. Whoever takes the volume over lets them be undone: their copy must not stay. */
+export const MOVES: readonly string[] = [MIGRATE_VOLUME, RETYPE_VOLUME];
+
 /** Both ends of a move. */
 export type Move = {
   readonly from: { readonly scope: string; readonly target: VolumeTarget };

@@ -7,6 +7,7 @@ import { LEFT_BEHIND, type ReplicationStatus } from "../domain/replication-state
 import type { VolumeStatus } from "../domain/volume-state.ts";
 import { REMOVE_LEFTOVER } from "../operations/remove-leftover.ts";
 import type { ScopeTarget } from "../operations/scope-calls.ts";
+import { MOVES } from "../operations/volume-move.ts";
 import { onPlace } from "./on-place.ts";
 import type { BlockStorageTables } from "./tables.ts";
 
@@ -87,12 +88,16 @@ async function putInError(t: Tx, tools: Tools, volumes: readonly string[], repli
     if (hit.length === 0) continue;
     const live = await db
       .selectFrom("operations")
-      .select("id")
+      .select(["id", "name", "cancellable"])
       .where("resource_id", "in", hit)
       .where("state", "not in", FINAL_STATES)
       .where("name", "!=", REMOVE_LEFTOVER)
       .execute();
-    for (const { id } of live) await operations.abandon(t, id);
+    for (const { id, name, cancellable } of live) {
+      if (!MOVES.includes(name)) await operations.abandon(t, id);
+      // One that only goes forward is done with this backend, which has handed over all that it had.
+      else if (cancellable === 1) await operations.cancel(t, id);
+    }
   }
 }
 
