@@ -65,6 +65,20 @@ export const volumeCases: readonly ComputeCase[] = [
     },
   },
   {
+    name: "volumes: a guest that boots while it is asked gives its disk back when it can",
+    ability: "volumes",
+    async run(c) {
+      const volume = await c.volumes.serve();
+      const bare = c.spec();
+      const plugged = attached(bare, [volume]);
+      await c.a.driver.ensure(plugged, "running", c.call());
+      assert.deepEqual((await ensureVolumes(c, c.a, bare)).volumeIds, []);
+      await c.a.driver.reboot(bare.serverId, { type: "hard", graceMs: 0 }, c.call());
+      assert.equal((await ensureVolumes(c, c.a, plugged)).volumeIds.length, 1);
+      await sees(c, c.a, plugged, [volume]);
+    },
+  },
+  {
     name: "volumes: a paused guest keeps its disks until it runs again",
     ability: "volumes",
     async run(c) {
