@@ -30,17 +30,25 @@ export type VolumeBackend = Static<typeof VolumeBackend>;
 
 const VolumeBackends = Type.Array(VolumeBackend);
 
-/** Backends of one host, out of a YAML or JSON file. Throws `agent.bad_volume_backends`. */
-export async function readVolumeBackends(file: string, host: string): Promise<VolumeBackend[]> {
+/** Backends of all hosts that read the YAML or JSON file. Throws `agent.bad_volume_backends`. */
+export async function readAllVolumeBackends(file: string): Promise<VolumeBackend[]> {
   const content: unknown = parse(await readFile(file, "utf8"));
   if (!Value.Check(VolumeBackends, content)) {
     const [error] = Value.Errors(VolumeBackends, content);
     throw bad(`${file}: ${error?.instancePath ?? ""} ${error?.message ?? ""}`);
   }
-  const own = content.filter(({ hosts }) => hosts === undefined || hosts.includes(host));
-  const directories = own.flatMap(({ directory, replicationTargets = [] }) =>
-    [directory, ...replicationTargets.map((target) => target.directory)].map((path) => resolve(path)),
-  );
+  return content;
+}
+
+/** Folders of the backend's arrays: its own, and those that it replicates to. */
+export function arraysOf({ directory, replicationTargets = [] }: VolumeBackend): string[] {
+  return [directory, ...replicationTargets.map((target) => target.directory)];
+}
+
+/** Backends of one host, out of a YAML or JSON file. Throws `agent.bad_volume_backends`. */
+export async function readVolumeBackends(file: string, host: string): Promise<VolumeBackend[]> {
+  const own = (await readAllVolumeBackends(file)).filter(({ hosts }) => hosts === undefined || hosts.includes(host));
+  const directories = own.flatMap(arraysOf).map((path) => resolve(path));
   if (new Set(own.map(({ name }) => name)).size < own.length) throw bad(`${file}: two backends have one name.`);
   if (new Set(directories).size < directories.length) throw bad(`${file}: two arrays have one directory.`);
   return own;

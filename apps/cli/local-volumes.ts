@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { endStorageDaemons } from "../../agent/drivers/block-storage/file-nbd/end-daemons.ts";
 import { systemClock } from "../../kernel/clock/clock.ts";
 import { CloudError } from "../../kernel/errors/cloud-error.ts";
-import type { VolumeBackend } from "../agent/volume-backends.ts";
+import { arraysOf, readAllVolumeBackends, type VolumeBackend } from "../agent/volume-backends.ts";
 
 /** How much of the disk that is free at first the arrays of the local hosts may promise. */
 const SHARE_OF_DISK = 0.75;
@@ -27,7 +27,7 @@ function localBackends(stateDir: string, capacityGiB: number): VolumeBackend[] {
 
 /** Flags of an agent for the volumes of its host. What the file says is said once: capacities stay while volumes fill the disk. */
 export async function volumeFlags(stateDir: string): Promise<string[]> {
-  const file = join(stateDir, "volume-backends.json");
+  const file = backendsFile(stateDir);
   if (!(await exists(file))) {
     const { bavail, bsize } = await statfs(stateDir);
     const arrays = 3;
@@ -40,10 +40,13 @@ export async function volumeFlags(stateDir: string): Promise<string[]> {
 
 /** Ends what serves the volumes of the local hosts. For a cloud whose agents and guests have ended. */
 export async function stopServingVolumes(stateDir: string): Promise<void> {
-  const arrays = ["shared", "replicated", "second"].map((name) => join(stateDir, "volumes", name));
-  await endStorageDaemons(arrays, systemClock);
+  const file = backendsFile(stateDir);
+  const backends = (await exists(file)) ? await readAllVolumeBackends(file) : [];
+  await endStorageDaemons(backends.flatMap(arraysOf), systemClock);
   await rm(runDirOf(stateDir), { recursive: true, force: true });
 }
+
+const backendsFile = (stateDir: string): string => join(stateDir, "volume-backends.json");
 
 /** Not in the state folder: paths of sockets are short. */
 function runDirOf(stateDir: string): string {
