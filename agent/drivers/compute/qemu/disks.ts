@@ -5,6 +5,7 @@ import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import { runCommand } from "../../../process/run-command.ts";
 import type { DiskMeasure, GuestSpec, ImageSource, RootDisk } from "../../../protocol/compute.ts";
 import type { Call } from "../../../runtime/call.ts";
+import { diskInfo } from "./disk-header.ts";
 import { type HostFiles, writeAtomically } from "./guest-files.ts";
 
 const GIB = 1024 ** 3;
@@ -13,27 +14,6 @@ const GIB = 1024 ** 3;
 interface Backing {
   path: string;
   format: "qcow2" | "raw";
-}
-
-export interface DiskInfo {
-  virtualBytes: number;
-  /** What the file itself takes. */
-  allocatedBytes: number;
-  /** Files that this one refers to. */
-  backing: string | null;
-  dataFile: string | null;
-}
-
-/** The format is always told, never guessed: a raw image can hold what looks like another format's header. */
-export async function diskInfo(path: string, format: "qcow2" | "raw" = "qcow2"): Promise<DiskInfo> {
-  // The file may be in use by a guest: only read, ask for no lock.
-  const info = JSON.parse(await runCommand("qemu-img", ["info", "--output=json", "-U", "-f", format, path]));
-  return {
-    virtualBytes: info["virtual-size"],
-    allocatedBytes: info["actual-size"],
-    backing: info["backing-filename"] ?? null,
-    dataFile: info["format-specific"]?.data?.["data-file"] ?? null,
-  };
 }
 
 /**
@@ -150,7 +130,7 @@ async function backingImage(files: HostFiles, serverId: string, rootDisk: RootDi
 /** Size of a new disk. A flavor with no size takes the image's. */
 async function wantedBytes(backing: Backing, image: ImageSource, sizeGiB: number): Promise<number> {
   const info = await diskInfo(backing.path, backing.format);
-  if (info.backing !== null || info.dataFile !== null) {
+  if (info.backing !== null || info.hasDataFile) {
     throw new CloudError("invalid", "compute.image_unsafe", "The image refers to another file.", {
       internal: `image ${image.imageId} names a file of the host`,
     });
