@@ -27,6 +27,8 @@ const CONFIG = "fleet:\n  report_interval: 1\n  service_down_time: 5\n";
 interface Service {
   readonly host: string;
   readonly state: string;
+  /** When it was last heard, UTC without a zone. */
+  readonly updated_at: string;
 }
 
 /** A server process on SQLite, and two agent processes that are members of one cluster over one real array; the agents may be killed. */
@@ -40,6 +42,8 @@ export class StorageCloud {
   readonly #address: string;
   readonly #tokens: ReadonlyMap<string, string>;
   readonly #children = new Map<string, ChildProcess>();
+  /** When each process was started last. */
+  readonly #started = new Map<string, number>();
   #token = "";
   #disposed = false;
 
@@ -98,6 +102,15 @@ export class StorageCloud {
     const child = this.#children.get(member);
     if (!child || gone(child)) throw new Error(`${member} does not run; see ${this.stateDir}/${member}.log`);
     await end(child);
+  }
+
+  /** Whether the server has heard the member's agent since that was started last. */
+  async hears(member: string): Promise<boolean> {
+    const since = this.#started.get(member) ?? 0;
+    const { services } = await this.get<{ services: Service[] }>("/volume/v3/os-services?binary=cinder-volume");
+    return services.some(
+      ({ host, updated_at }) => host.split("@")[0] === member && Date.parse(`${updated_at}Z`) > since,
+    );
   }
 
   async get<T>(path: string): Promise<T> {
@@ -172,6 +185,7 @@ export class StorageCloud {
     child.stdout?.pipe(log, { end: false });
     child.stderr?.pipe(log);
     this.#children.set(name, child);
+    this.#started.set(name, systemClock.now());
   }
 }
 

@@ -14,7 +14,7 @@ const skip = (await whyNoStorage()) ?? false;
 const NAME = "volume";
 const DISK_BYTES = 15 * 2 ** 40;
 const CHUNK = 65_536;
-const LIMIT_MS = 20_000;
+const LIMIT_MS = 60_000;
 
 /** A daemon with an empty disk of 4 TiB. */
 async function startPeer(dir: string, name: string): Promise<{ pid: number; talk: DaemonTalk }> {

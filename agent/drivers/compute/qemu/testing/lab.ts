@@ -153,8 +153,8 @@ export class Lab {
     return ticksOf(await this.console(host, serverId));
   }
 
-  /** Waits for a condition with a limit. */
-  async until(what: string, condition: () => Promise<boolean>, limitMs = 40_000): Promise<void> {
+  /** Waits for a condition with a limit. A guest that is emulated on a busy machine takes its time. */
+  async until(what: string, condition: () => Promise<boolean>, limitMs = 180_000): Promise<void> {
     const until = systemClock.now() + limitMs;
     while (!(await condition())) {
       if (systemClock.now() > until) assert.fail(`waited in vain until ${what}`);
