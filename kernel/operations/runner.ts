@@ -8,7 +8,7 @@ import type { AnyOperation } from "./definition.ts";
 import type { ExecutionEnvironment } from "./environment.ts";
 import { Execution } from "./execution.ts";
 import { Journal } from "./journal.ts";
-import { dueNow, nextDue } from "./statements.ts";
+import { claim, dueNow, nextDue } from "./statements.ts";
 import type { OperationRow, OperationTables } from "./tables.ts";
 
 export interface RunnerOptions extends ExecutionEnvironment {
@@ -164,13 +164,7 @@ export class OperationRunner {
       if (due.length === 0) return [];
       // One number serves a whole batch: epochs only have to grow for each operation and each resource.
       const epoch = await nextNumber(t, "operation.epoch");
-      return await t
-        .tables<OperationTables>()
-        .updateTable("operations")
-        .set({ state: "running", lease_owner: owner, epoch, run_at: now + this.#leaseMs, updated_at: now })
-        .where("id", "in", due)
-        .returningAll()
-        .execute();
+      return await claim.all(t, { ids: JSON.stringify(due), owner, epoch, until: now + this.#leaseMs, now });
     });
     rows.sort((a, b) => b.priority - a.priority || a.created_at - b.created_at);
     for (const row of rows) this.#spawn(row);

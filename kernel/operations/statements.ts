@@ -1,5 +1,6 @@
 import type { Kysely } from "kysely";
 import { atMost } from "../store/at-most.ts";
+import { isAmong } from "../store/is-among.ts";
 import { prepared, preparedPer } from "../store/prepared.ts";
 import { FINAL_STATES, type OperationRow, type OperationTables, type SlotTable, type StepRow } from "./tables.ts";
 
@@ -141,6 +142,23 @@ export const dueNow = {
   sqlite: prepared(due),
   postgres: prepared((db: Db, p: Due) => due(db, p).forUpdate().skipLocked()),
 };
+
+interface Claim {
+  /** JSON list. */
+  ids: string;
+  owner: string;
+  epoch: number;
+  until: number;
+  now: number;
+}
+
+export const claim = prepared((db: Db, p: Claim, dialect) =>
+  db
+    .updateTable("operations")
+    .set({ state: "running", lease_owner: p.owner, epoch: p.epoch, run_at: p.until, updated_at: p.now })
+    .where(isAmong(dialect, "id", p.ids))
+    .returningAll(),
+);
 
 export const nextDue = prepared((db: Db, p: { now: number }) =>
   db
