@@ -75,6 +75,13 @@ export const Limit = Type.Integer({ minimum: 0 });
 /** A boolean of a query: `1 t true on y yes`, any case. */
 export const QueryBoolean = Type.Boolean();
 
+const ISO_DATE_TIME = /^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?(?:Z|[+-]\d{2}:?\d{2})?)?$/i;
+
+/** What `DateTime` takes; `parseDateTime` alone takes more. */
+export function isDateTime(text: string): boolean {
+  return ISO_DATE_TIME.test(text) && !Number.isNaN(parseDateTime(text));
+}
+
 /** Epoch milliseconds of text that passed `DateTime`; without a zone it is UTC. */
 export function parseDateTime(text: string): number {
   const zoned = /(?:Z|[+-]\d{2}:?\d{2})$/i.test(text) || !/[T ]/i.test(text);

@@ -2,7 +2,7 @@ import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
 import type { TSchema } from "typebox";
 import { CloudError } from "../errors/cloud-error.ts";
 import { isUuidLike } from "../ids/ids.ts";
-import { parseDateTime } from "./schemas.ts";
+import { isDateTime } from "./schemas.ts";
 
 /** Compiles schemas on first use and keeps them. Nothing is coerced or defaulted. */
 export class Validator {
@@ -33,7 +33,7 @@ function createAjv(removeAdditional: boolean): Ajv {
   ajv.addFormat("trimmed-name", (text: string) => text.trim() === text && text.length > 0 && isPrintable(text));
   ajv.addFormat("printable", isPrintable);
   ajv.addFormat("uuid-like", isUuidLike);
-  ajv.addFormat("iso-date-time", (text: string) => ISO_DATE_TIME.test(text) && !Number.isNaN(parseDateTime(text)));
+  ajv.addFormat("iso-date-time", isDateTime);
   ajv.addFormat("base64", (text: string) => BASE64.test(text));
   ajv.addKeyword({
     keyword: "digits",
@@ -44,7 +44,6 @@ function createAjv(removeAdditional: boolean): Ajv {
   return ajv;
 }
 
-const ISO_DATE_TIME = /^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?(?:Z|[+-]\d{2}:?\d{2})?)?$/i;
 const BASE64 = /^(?:[A-Za-z0-9+/\s]*)={0,2}\s*$/;
 const CONTROL = /[\p{Cc}\p{Cs}\p{Cn}\p{Zl}\p{Zp}]/u;
 

@@ -16,7 +16,8 @@ import { removeSnapshot } from "./remove-snapshot.ts";
 import { TextOrNull } from "./schemas.ts";
 import { knownSnapshot, snapshotOf } from "./snapshot-lookup.ts";
 import { EXTENDED_SNAPSHOT, snapshotDetail, snapshotSummary, snapshotVersions } from "./snapshot-view.ts";
-import { flag } from "./volume-filters.ts";
+import { timeLimits, timeQuery } from "./time-filters.ts";
+import { flag, pairs } from "./volume-filters.ts";
 import { ruleTarget } from "./volume-lookup.ts";
 
 const GET = "volume:get_snapshot";
@@ -27,6 +28,7 @@ const DELETE = "volume:delete_snapshot";
 const text = Type.Optional(Type.String());
 const query = Type.Object({
   ...listQuery,
+  ...timeQuery,
   all_tenants: text,
   project_id: text,
   with_count: text,
@@ -35,6 +37,8 @@ const query = Type.Object({
   display_name: text,
   status: text,
   id: text,
+  metadata: text,
+  availability_zone: text,
 });
 type Asked = ApiRequest<unknown, Type.Static<typeof query>>;
 
@@ -124,14 +128,21 @@ export function snapshotRoutes(deps: FaceDependencies): Route[] {
   ];
 }
 
-function filterOf({ context, query: asked }: Asked): SnapshotFilter {
+function filterOf(request: Asked): SnapshotFilter {
+  const { context, query: asked } = request;
   const everywhere = context.isAdmin && flag("all_tenants", asked.all_tenants ?? "false") === 1;
-  const filter = {
+  const equals = {
     project_id: everywhere ? asked.project_id : (context.projectId ?? ""),
     volume_id: asked.volume_id,
     name: asked.name ?? asked.display_name,
     status: asked.status,
     id: asked.id,
   };
-  return Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined));
+  return {
+    equals: Object.fromEntries(Object.entries(equals).filter(([, value]) => value !== undefined)),
+    zone: asked.availability_zone,
+    // Below 3.22 snapshots were not looked for by their metadata.
+    metadata: request.version.atLeast("3.22") ? pairs("metadata", asked.metadata) : undefined,
+    times: timeLimits(request),
+  };
 }

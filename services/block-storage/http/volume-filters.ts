@@ -4,12 +4,14 @@ import type { ApiRequest } from "../../../kernel/http/request.ts";
 import { looseBoolean } from "../../../kernel/http/schemas.ts";
 import type { VolumeEquals, VolumeFilter } from "../store/volume-lists.ts";
 import { listQuery } from "./listing.ts";
+import { timeLimits, timeQuery } from "./time-filters.ts";
 
 const text = Type.Optional(Type.String());
 
 /** Every filter, under its name in queries. */
 export const volumeQuery = Type.Object({
   ...listQuery,
+  ...timeQuery,
   all_tenants: text,
   with_count: text,
   project_id: text,
@@ -94,6 +96,7 @@ export function volumeFilter(
     equals: equals as VolumeEquals,
     like: request.version.atLeast("3.34") ? likeOf(asked) : {},
     metadata: pairs("metadata", asked("metadata")),
+    times: timeLimits(request),
     imageMetadata: request.version.atLeast("3.4") ? pairs("glance_metadata", asked("glance_metadata")) : undefined,
   };
 }
@@ -120,7 +123,7 @@ function whole(value: string): number {
 }
 
 /** Clients write a dictionary in the manner of Python: `{'key': 'value'}`. */
-function pairs(name: string, value: string | undefined): Record<string, string> | undefined {
+export function pairs(name: string, value: string | undefined): Record<string, string> | undefined {
   if (value === undefined) return undefined;
   const found = [...value.matchAll(/u?["']([^"']{1,255})["']\s*:\s*u?["']([^"']{0,255})["']/g)];
   if (found.length === 0 && !/^\s*\{\s*\}\s*$/.test(value)) throw invalidFilter(`The filter ${name} is no dictionary.`);

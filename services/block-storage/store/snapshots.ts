@@ -3,6 +3,7 @@ import type { Clock } from "../../../kernel/clock/clock.ts";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import type { Queries, Tx } from "../../../kernel/store/store.ts";
 import type { SnapshotStatus } from "../domain/volume-state.ts";
+import { havingPairs, type TimeLimit, withinTime } from "./list-conditions.ts";
 import { type ListPage, pageOrder, type SortColumn } from "./listing.ts";
 import type { BlockStorageTables, SnapshotRow } from "./tables.ts";
 
@@ -76,7 +77,14 @@ export const SNAPSHOT_SORT_COLUMNS: Readonly<Record<string, SortColumn>> = {
   volume_id: { column: "volume_snapshots.volume_id" },
 };
 
-export type SnapshotFilter = Partial<Pick<SnapshotRow, "project_id" | "volume_id" | "name" | "status" | "id">>;
+export interface SnapshotFilter {
+  readonly equals: Partial<Pick<SnapshotRow, "project_id" | "volume_id" | "name" | "status" | "id">>;
+  /** Zone of the volume. */
+  readonly zone?: string | undefined;
+  /** Pairs that must be among the metadata. */
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
+  readonly times?: readonly TimeLimit[];
+}
 
 /** One page of snapshots; newest first unless sorted otherwise. */
 export async function listSnapshots(q: Queries, filter: SnapshotFilter, page: ListPage): Promise<SnapshotRow[]> {
@@ -98,8 +106,15 @@ export async function countSnapshots(q: Queries, filter: SnapshotFilter): Promis
   return Number(row.count);
 }
 
-function filtered(q: Queries, filter: SnapshotFilter) {
+function filtered(q: Queries, { equals, zone, metadata, times = [] }: SnapshotFilter) {
   let query = q.tables<BlockStorageTables>().selectFrom("volume_snapshots").where("deleted_at", "is", null);
-  for (const [column, value] of Object.entries(filter)) query = query.where(sql.ref(column), "=", value);
+  for (const [column, value] of Object.entries(equals)) query = query.where(sql.ref(column), "=", value);
+  if (zone !== undefined)
+    query = query.where("volume_id", "in", (eb) => eb.selectFrom("volumes").select("id").where("zone", "=", zone));
+  const conditions = [
+    ...havingPairs("volume_snapshots.metadata", metadata),
+    ...times.map((limit) => withinTime("volume_snapshots", limit)),
+  ];
+  for (const condition of conditions) query = query.where(condition);
   return query;
 }

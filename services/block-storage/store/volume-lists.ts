@@ -2,6 +2,7 @@ import { type Kysely, sql } from "kysely";
 import { isAmong } from "../../../kernel/store/is-among.ts";
 import { prepared, preparedPer } from "../../../kernel/store/prepared.ts";
 import type { Queries } from "../../../kernel/store/store.ts";
+import { havingPairs, type TimeLimit, withinTime } from "./list-conditions.ts";
 import { type ListPage, pageOrder, type SortColumn } from "./listing.ts";
 import type { AttachmentRow, BlockStorageTables, VolumeRow } from "./tables.ts";
 import { escapeLike } from "./volume-types.ts";
@@ -57,6 +58,7 @@ export interface VolumeFilter {
   /** Pairs that must be among the metadata. */
   readonly metadata?: Readonly<Record<string, string>> | undefined;
   readonly imageMetadata?: Readonly<Record<string, string>> | undefined;
+  readonly times?: readonly TimeLimit[];
 }
 
 type Db = Kysely<BlockStorageTables>;
@@ -111,7 +113,8 @@ function plainProject(filter: VolumeFilter, page: ListPage): string | undefined 
     Object.keys(rest).length === 0 &&
     Object.keys(filter.like ?? {}).length === 0 &&
     filter.metadata === undefined &&
-    filter.imageMetadata === undefined;
+    filter.imageMetadata === undefined &&
+    (filter.times ?? []).length === 0;
   return plain ? project : null;
 }
 
@@ -127,7 +130,8 @@ const plainPage = preparedPer((parts: readonly PlainPart[]) =>
 
 type Selected = ReturnType<typeof selectVolumes>;
 
-function filtered(query: Selected, { equals, like = {}, metadata, imageMetadata }: VolumeFilter): Selected {
+function filtered(query: Selected, filter: VolumeFilter): Selected {
+  const { equals, like = {}, metadata, imageMetadata, times = [] } = filter;
   let found = query.where("volumes.deleted_at", "is", null);
   for (const [column, value] of Object.entries(equals)) {
     const reference = sql.ref(`volumes.${column}`);
@@ -137,15 +141,12 @@ function filtered(query: Selected, { equals, like = {}, metadata, imageMetadata 
     const pattern = `%${escapeLike(part.toLowerCase())}%`;
     found = found.where(sql<boolean>`lower(${sql.ref(`volumes.${column}`)}) LIKE ${pattern} ESCAPE '\\'`);
   }
-  for (const [column, pairs] of [
-    ["volumes.metadata", metadata],
-    ["volumes.image_metadata", imageMetadata],
-  ] as const) {
-    for (const [key, value] of Object.entries(pairs ?? {})) {
-      const part = `%${escapeLike(`${JSON.stringify(key)}:${JSON.stringify(value)}`)}%`;
-      found = found.where(sql<boolean>`${sql.ref(column)} LIKE ${part} ESCAPE '\\'`);
-    }
-  }
+  const conditions = [
+    ...havingPairs("volumes.metadata", metadata),
+    ...havingPairs("volumes.image_metadata", imageMetadata),
+    ...times.map((limit) => withinTime("volumes", limit)),
+  ];
+  for (const condition of conditions) found = found.where(condition);
   return found;
 }
 
