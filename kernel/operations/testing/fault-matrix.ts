@@ -1,5 +1,4 @@
 import { after, before, describe, test } from "node:test";
-import type { DialectName } from "../../store/testing/stores.ts";
 import type { Operation } from "../definition.ts";
 import { type FaultCase, forwardCases, lastUndoable, type Survey, surveyKey, undoCases } from "./fault-cases.ts";
 import { type FaultMatrixOptions, type FaultWorld, runFaultCase } from "./fault-run.ts";
@@ -8,20 +7,19 @@ import { ReusableStore } from "./reusable-store.ts";
 export interface MatrixSettings {
   /** Tells several matrices of one operation apart: `from a volume`. */
   name?: string;
-  /** Both when absent; PostgreSQL only where `PILEUS_TEST_POSTGRES` names a server. */
-  stores?: readonly DialectName[];
 }
 
 /**
  * Registers tests that break the operation in every way, at every step that a run without a fault reaches, and demand
- * the clean slate. Steps that are skipped here are listed as skipped: give them a matrix of their own.
+ * the clean slate, on both stores; on PostgreSQL where `PILEUS_TEST_POSTGRES` names a server. Steps that are skipped here
+ * are listed as skipped: give them a matrix of their own.
  */
 export function faultMatrix<Input, World extends FaultWorld>(
   definition: Operation<Input>,
   options: FaultMatrixOptions<Input, World> & MatrixSettings,
 ): void {
   const variant = options.name ? ` ${options.name}` : "";
-  for (const dialect of options.stores ?? (["sqlite", "postgres"] as const)) {
+  for (const dialect of ["sqlite", "postgres"] as const) {
     const missing = dialect === "postgres" && !process.env.PILEUS_TEST_POSTGRES;
     const skip = missing ? "PILEUS_TEST_POSTGRES names no server; npm test starts one" : false;
     describe(`faults of ${definition.name}${variant} (${dialect})`, { skip }, () => {

@@ -44,18 +44,3 @@ test("a missing or empty matrix, a second operation, a wrong place are told", as
   assert.match(String(await gaps({ [file]: `${builds}\n${call}`, [matrix]: covers })), /builds 2 operations/);
   assert.match(String(await gaps({ "services/things/http/things.ts": builds })), /outside operations/);
 });
-
-test("an operation whose matrices are all for one store is told", async () => {
-  const oneStore = covers.replace("{}", '{\n  stores: ["sqlite"],\n}');
-  assert.match(String(await gaps({ [file]: builds, [matrix]: oneStore })), /never runs on both stores/);
-  const further = `${covers}\n${oneStore}`;
-  assert.deepEqual(await gaps({ [file]: builds, [matrix]: further }), []);
-  const some = covers.replace("{}", '{\n  stores: main ? ["sqlite", "postgres"] : ["sqlite"],\n}');
-  assert.deepEqual(await gaps({ [file]: builds, [matrix]: some }), []);
-  const chosen =
-    'import { thingMatrix } from "./testing/matrix.ts";\n' +
-    'thingMatrix({\n  of: (operations) => operations.power[name],\n  stores: name === "x" ? ["sqlite", "postgres"] : ["sqlite"],\n});';
-  const helper = { "services/things/operations/testing/matrix.ts": "faultMatrix(x, {})" };
-  assert.match(String(await gaps({ [file]: builds, [matrix]: chosen, ...helper })), /never runs on both stores/);
-  assert.deepEqual(await gaps({ [file]: builds, [matrix]: chosen.replace(/\n {2}stores.*/, ""), ...helper }), []);
-});

@@ -2,10 +2,6 @@ import { readdir, readFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
 const IMPORTS_BUILDER = /import\s*\{[^}]*\boperation\b[^}]*\}\s*from\s*"[^"]*operations\/definition\.ts"/;
-const MATRIX_CALL = /\b\w+Matrix\(/;
-const STORES = /\bstores:([^\n]*)/;
-const SEVERAL = /\boperations(?:\.\w+)*\[/;
-const DIALECTS = ["sqlite", "postgres"];
 const BUILDS = /\boperation(<[^(]*>)?\(/g;
 
 /**
@@ -13,9 +9,9 @@ const BUILDS = /\boperation(<[^(]*>)?\(/g;
  *
  * - operations are built only in `services/<service>/operations/<name>.ts`, one per file;
  * - beside it stands `<name>.matrix.test.ts`, which imports from `./<name>.ts` and calls `faultMatrix(`, or gives one of the
- *   service's operations to a function of `./testing/` that does;
- * - one of its matrices is for both stores: it names no `stores`, or names both. One that goes through several operations
- *   (`operations[name]`) names none, so that each of them is for both.
+ *   service's operations to a function of `./testing/` that does.
+ *
+ * `faultMatrix` runs every matrix on both stores.
  */
 export async function matrixGaps(root: string): Promise<string[]> {
   const gaps: string[] = [];
@@ -43,19 +39,7 @@ async function gapsOf(root: string, path: string): Promise<string[]> {
   if (!direct && !(await throughHelper(join(root, dirname(path)), matrix))) {
     return [`${beside} does not give the operation of ${own}.ts to faultMatrix`];
   }
-  if (!runsOnBothStores(matrix)) return [`${beside} has an operation that never runs on both stores`];
   return [];
-}
-
-/** Which variants of one operation a condition spares a store is its own; which operations is not. */
-function runsOnBothStores(text: string): boolean {
-  const matrices = text.split(MATRIX_CALL).slice(1);
-  const several = matrices.filter((matrix) => SEVERAL.test(matrix));
-  if (several.some((matrix) => STORES.test(matrix))) return false;
-  return matrices.some((matrix) => {
-    const chosen = STORES.exec(matrix)?.[1];
-    return chosen === undefined || DIALECTS.every((name) => chosen.includes(`"${name}"`));
-  });
 }
 
 /** True when the test calls `…Matrix` of its service's testing folder on an operation, and that calls `faultMatrix`. */

@@ -9,17 +9,16 @@ const bound = new BoundVolumeTools();
 const removeLeftover = removeLeftoverOperation(bound);
 const definition = migrateVolumeOperation(bound, removeLeftover);
 
-for (const [name, cluster, status, stores] of [
-  ["to a host", null, "available", ["sqlite"]],
-  ["to a cluster, locked", "pileus@r", "maintenance", ["sqlite", "postgres"]],
-  ["under a guest", null, "in-use", ["sqlite"]],
+for (const [name, cluster, status] of [
+  ["to a host", null, "available"],
+  ["to a cluster, locked", "pileus@r", "maintenance"],
+  ["under a guest", null, "in-use"],
 ] as const) {
   let id = "";
   const before = status === "in-use" ? status : "available";
   const served = status === "in-use" ? " served" : "";
   faultMatrix(definition, {
     name,
-    stores,
     migrations: backendWorldMigrations,
     world: (tools) => new VolumeWorld(bound, tools, [removeLeftover]),
     async given(world) {

@@ -14,7 +14,6 @@ for (const moves of [true, false]) {
   let [id, typeId] = ["", ""];
   faultMatrix(definition, {
     name: moves ? "with a move" : "in place",
-    stores: moves ? ["sqlite", "postgres"] : ["sqlite"],
     migrations: backendWorldMigrations,
     world: (tools) => new VolumeWorld(bound, tools, [removeLeftover]),
     async given(world) {

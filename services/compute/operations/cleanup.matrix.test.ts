@@ -32,6 +32,5 @@ for (const at of ["migrate", "finish-destination"] as const) {
     }),
     done: { host: at === "migrate" ? "a" : "b", vm: "active" },
     undone: { host: "a", vm: "active" },
-    stores: at === "migrate" ? ["sqlite"] : ["sqlite", "postgres"],
   });
 }

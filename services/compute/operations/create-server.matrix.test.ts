@@ -9,7 +9,6 @@ for (const storage of ["local", "shared"] as const) {
     start: (world, id) => world.given.create(id),
     done: { host: HOSTS, vm: "active" },
     undone: { host: null, vm: "error" },
-    stores: storage === "local" ? ["sqlite", "postgres"] : ["sqlite"],
   });
 }
 

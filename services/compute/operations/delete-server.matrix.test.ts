@@ -8,7 +8,6 @@ for (const storage of ["local", "shared"] as const) {
     start: (world, id) => world.given.delete(id),
     done: { host: ["a"], vm: "deleted" },
     undone: { host: "a", vm: "active" },
-    stores: storage === "shared" ? ["sqlite", "postgres"] : ["sqlite"],
   });
 }
 

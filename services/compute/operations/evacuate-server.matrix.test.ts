@@ -14,7 +14,6 @@ for (const storage of ["local", "shared"] as const) {
     done: { host: ["b", "c"], vm: "active" },
     // Its guest is off as it was found.
     undone: { host: "a", vm: "active", power: "crashed", shown: "running" },
-    stores: storage === "shared" ? ["sqlite", "postgres"] : ["sqlite"],
   });
 }
 

@@ -11,7 +11,6 @@ for (const storage of ["local", "shared"] as const) {
     start: (world, id) => world.given.liveMigrate(id),
     done: { host: ["a", "b", "c"], vm: "active" },
     undone: { host: "a", vm: "active" },
-    stores: storage === "shared" ? ["sqlite", "postgres"] : ["sqlite"],
   });
 }
 
@@ -27,7 +26,6 @@ serverMatrix({
   start: (world, id) => world.given.liveMigrate(id, { host: "b" }),
   done: { host: ["a", "b"], vm: "paused" },
   undone: { host: "a", vm: "paused" },
-  stores: ["sqlite"],
 });
 
 serverMatrix({
@@ -45,7 +43,6 @@ serverMatrix({
   start: (world, id) => world.given.liveMigrate(id, { host: "b" }),
   done: { host: "a", vm: "active" },
   undone: { host: "a", vm: "active" },
-  stores: ["sqlite"],
 });
 
 for (const boots of [false, true]) {
@@ -78,7 +75,6 @@ serverMatrix({
   },
   done: (world, id) => asItIs(world, id),
   undone: { host: "a", vm: "active" },
-  stores: ["sqlite"],
 });
 
 for (const lost of ["a", "b"] as const) {
@@ -100,7 +96,6 @@ for (const lost of ["a", "b"] as const) {
     },
     done: (world, id) => asItIs(world, id),
     undone: { host: "a", vm: "active" },
-    stores: ["sqlite"],
   });
 }
 

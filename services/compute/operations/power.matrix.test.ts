@@ -44,6 +44,5 @@ for (const type of ["hard", "soft"] as const) {
       world.sim.host("a")?.guests.has(id)
         ? { host: "a", vm: "active" }
         : { host: "a", vm: "stopped", power: "gone", shown: "stopped" },
-    stores: ["sqlite"],
   });
 }

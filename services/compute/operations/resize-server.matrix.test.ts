@@ -15,7 +15,6 @@ for (const decision of ["confirm", "revert"] as const) {
       },
       done: decision === "confirm" ? { host: ["b", "c"], vm: "active", flavor: LARGE } : { host: "a", vm: "active" },
       undone: { host: "a", vm: "active" },
-      stores: storage === "local" && decision === "revert" ? ["sqlite", "postgres"] : ["sqlite"],
     });
   }
 }
@@ -28,7 +27,6 @@ serverMatrix({
   start: (world, id) => world.given.resize(id),
   done: { host: ["b", "c"], vm: "stopped" },
   undone: { host: "a", vm: "stopped" },
-  stores: ["sqlite"],
 });
 
 for (const boots of [false, true]) {

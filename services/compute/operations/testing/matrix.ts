@@ -2,7 +2,6 @@ import type { StartOptions } from "../../../../kernel/operations/control.ts";
 import type { Operation } from "../../../../kernel/operations/definition.ts";
 import { faultMatrix } from "../../../../kernel/operations/testing/fault-matrix.ts";
 import type { AtRest } from "../../../../kernel/operations/testing/fault-run.ts";
-import type { DialectName } from "../../../../kernel/store/testing/stores.ts";
 import type { ComputeSettings } from "../../settings.ts";
 import type { ComputeOperations } from "../compute-operations.ts";
 import { type Expected, expectCleanSlate } from "./clean-slate.ts";
@@ -23,7 +22,6 @@ export interface ServerMatrix<Input> {
   readonly done: Slate | ((world: OperationWorld, serverId: string) => Slate);
   readonly undone: Slate | ((world: OperationWorld, serverId: string) => Slate);
   readonly settings?: Partial<ComputeSettings>;
-  readonly stores?: readonly DialectName[];
 }
 
 export function serverMatrix<Input>(matrix: ServerMatrix<Input>): void {
@@ -34,7 +32,6 @@ export function serverMatrix<Input>(matrix: ServerMatrix<Input>): void {
   faultMatrix(definition, {
     name: matrix.name,
     migrations: operationWorldMigrations,
-    ...(matrix.stores ? { stores: matrix.stores } : {}),
     world: (tools) => OperationWorld.open(harness, tools, definition),
     given: async (world) => {
       serverId = await matrix.server(world);
