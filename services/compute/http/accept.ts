@@ -60,7 +60,7 @@ export function asSeen(server: ServerRow): { vm: readonly VmState[]; task: reado
   return { vm: [server.vm_state], task: [server.task_state] };
 }
 
-/** After an abandoned operation nothing may begin before it is known where the guest is. Throws `compute.server_unsettled`. */
+/** After an abandoned operation nothing may begin before it is known where the guest is. Throws `compute.server_unsettled`, which `whenSettled` waits out. */
 export async function mustBeSettled(t: Tx, server: ServerRow): Promise<void> {
   if (!(await isUnsettled(t, server.id))) return;
   throw new CloudError(

@@ -27,6 +27,7 @@ import { forceDeleteAction, serverWrites } from "./servers-write.ts";
 import { tagRoutes } from "./tags.ts";
 import { currentVersion, legacyVersion, versionList } from "./version-documents.ts";
 import { volumeAttachmentRoutes } from "./volume-attachments.ts";
+import { whenSettled } from "./when-settled.ts";
 
 /** `/compute/v2.1` and its legacy alias `/compute/v2`. */
 export function computeFaces(deps: FaceDependencies): ServedFace[] {
@@ -58,7 +59,7 @@ function apiRoutes(deps: FaceDependencies): Route[] {
         consoleOutputAction(deps),
         serialConsoleAction(deps),
         forceDeleteAction(deps),
-      ],
+      ].map((each) => whenSettled(deps, each)),
     }),
     ...metadataRoutes(deps),
     ...tagRoutes(deps),

@@ -3,21 +3,26 @@ import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import { findServiceOn, type ServicePatch, updateService } from "../../../kernel/fleet/services.ts";
 import { notFound } from "../../../kernel/http/http-errors.ts";
 import type { ApiRequest } from "../../../kernel/http/request.ts";
-import { byVersion, type Route, route } from "../../../kernel/http/route.ts";
+import { type Route, route } from "../../../kernel/http/route.ts";
 import { BodyBoolean, HostName, isTrue } from "../../../kernel/http/schemas.ts";
 import type { FaceDependencies } from "./dependencies.ts";
 import { mayComeBack, mustBeCompute } from "./service-rules.ts";
 
 const RULE = "os_compute_api:os-services:update";
 
-const Fields = {
-  host: HostName,
-  binary: Type.String({ minLength: 1, maxLength: 255 }),
-  disabled_reason: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
-};
-const Closed = { additionalProperties: false };
-const Body = Type.Object({ ...Fields, forced_down: Type.Optional(BodyBoolean) }, Closed);
+const Body = Type.Object(
+  {
+    host: HostName,
+    binary: Type.String({ minLength: 1, maxLength: 255 }),
+    disabled_reason: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
+    /** Since 2.11; before, `force-down` is no more there than any other word, whatever its body. */
+    forced_down: Type.Optional(BodyBoolean),
+  },
+  { additionalProperties: false },
+);
 type Body = Static<typeof Body>;
+
+const ACTIONS = ["enable", "disable", "disable-log-reason", "force-down"];
 
 /** `PUT /os-services/{enable,disable,disable-log-reason,force-down}`, up to 2.52. */
 export function serviceUpdatesByHost(deps: FaceDependencies): Route {
@@ -28,7 +33,7 @@ export function serviceUpdatesByHost(deps: FaceDependencies): Route {
     path: "/os-services/:id",
     maxVersion: "2.52",
     policy: RULE,
-    body: byVersion({ "2.1": Type.Object(Fields, Closed) as unknown as typeof Body, "2.11": Body }),
+    body: Body,
     async handler(request) {
       request.authorize(RULE);
       const { host, binary } = request.body;
@@ -56,6 +61,10 @@ interface Change {
 function changeOf(request: ApiRequest<Body, unknown>): Change {
   const { disabled_reason: reason, forced_down: forced } = request.body;
   const action = request.param("id");
+  const forcing = request.version.atLeast("2.11");
+  if (!ACTIONS.includes(action) || (action === "force-down" && !forcing)) throw notFound();
+  if (forced !== undefined && !forcing)
+    throw new CloudError("invalid", "compute.unknown_field", "Additional properties are not allowed: forced_down.");
   if (action === "enable") return { patch: { disabled: 0, disabled_reason: null }, shown: { status: "enabled" } };
   if (action === "disable") return { patch: { disabled: 1 }, shown: { status: "disabled" } };
   if (action === "disable-log-reason") {
@@ -63,11 +72,8 @@ function changeOf(request: ApiRequest<Body, unknown>): Change {
     const shown = { status: "disabled", disabled_reason: reason };
     return { patch: { disabled: 1, disabled_reason: reason }, shown };
   }
-  if (action === "force-down" && request.version.atLeast("2.11")) {
-    if (forced === undefined) throw missing("forced_down");
-    return { patch: { forced_down: isTrue(forced) ? 1 : 0 }, shown: { forced_down: isTrue(forced) } };
-  }
-  throw notFound();
+  if (forced === undefined) throw missing("forced_down");
+  return { patch: { forced_down: isTrue(forced) ? 1 : 0 }, shown: { forced_down: isTrue(forced) } };
 }
 
 function missing(field: string): CloudError {

@@ -83,6 +83,8 @@ onBothStores("services and availability zones", (open) => {
     assert.equal((await put("disable-log-reason", "2.1", body)).status, 400);
     assert.equal((await put("force-down", "2.11", body)).status, 400);
     assert.equal((await put("force-down", "2.10", body)).status, 404);
+    assert.equal((await put("force-down", "2.10", { ...body, forced_down: true })).status, 404);
+    assert.equal((await put("force-down", "2.1", { ...body, forced_down: "yes" })).status, 404);
     assert.equal((await put("explode", "2.11", body)).status, 404);
     assert.equal((await put("enable", "2.1", { ...body, host: "nowhere" })).status, 404);
     assert.equal((await put("enable", "2.1", { host: "control", binary: "nova-conductor" })).status, 400);
