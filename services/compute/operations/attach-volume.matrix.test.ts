@@ -13,6 +13,5 @@ for (const stopped of [false, true]) {
     start: (world, id) => world.given.attach(id, volumeId),
     done: () => ({ ...rest, volumes: [volumeId] }),
     undone: rest,
-    stores: stopped ? ["sqlite"] : ["sqlite", "postgres"],
   });
 }

@@ -23,6 +23,5 @@ for (const boots of [false, true]) {
     start: (world, id) => world.given.create(id, { volumes: true }),
     done: { host: HOSTS, vm: "active", volumes: "all" },
     undone: { host: null, vm: "error" },
-    stores: boots ? ["sqlite"] : ["sqlite", "postgres"],
   });
 }

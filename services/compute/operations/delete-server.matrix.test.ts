@@ -22,6 +22,5 @@ for (const deleteOnTermination of [false, true]) {
     start: (world, id) => world.given.delete(id),
     done: { host: ["a"], vm: "deleted" },
     undone: { host: "a", vm: "active" },
-    stores: deleteOnTermination ? ["sqlite", "postgres"] : ["sqlite"],
   });
 }

@@ -23,6 +23,5 @@ for (const kind of ["of a guest that runs", "of a guest that is off", "that its 
     },
     done: rest,
     undone: () => ({ ...rest, volumes: [volumeId] }),
-    stores: kind === "of a guest that runs" ? ["sqlite", "postgres"] : ["sqlite"],
   });
 }

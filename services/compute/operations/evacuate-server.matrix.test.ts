@@ -31,6 +31,5 @@ for (const boots of [false, true]) {
     },
     done: { host: ["b", "c"], vm: "active", volumes: "all" },
     undone: { host: "a", vm: "active", power: "crashed", shown: "running", volumes: "all" },
-    stores: ["sqlite"],
   });
 }

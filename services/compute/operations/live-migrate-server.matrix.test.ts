@@ -53,7 +53,6 @@ for (const boots of [false, true]) {
     start: (world, id) => world.given.liveMigrate(id),
     done: { host: ["a", "b", "c"], vm: "active", volumes: "all" },
     undone: { host: "a", vm: "active", volumes: "all" },
-    stores: ["sqlite"],
   });
 }
 

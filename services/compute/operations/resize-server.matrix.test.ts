@@ -42,6 +42,5 @@ for (const boots of [false, true]) {
     },
     done: { host: "a", vm: "active", volumes: "all" },
     undone: { host: "a", vm: "active", volumes: "all" },
-    stores: ["sqlite"],
   });
 }
