@@ -46,6 +46,7 @@ function isAboutToken(endpoint: Endpoint): boolean {
 const BODIES: Readonly<Record<string, unknown>> = {
   "image: images.update": [{ op: "replace", path: "/name", value: "walk" }],
   "image: images.upload": Buffer.from("bytes"),
+  "volume: volumes.action.os-migrate_volume": { "os-migrate_volume": { host: "nowhere@backend#pool" } },
   "compute: servers.metadata.set": { meta: { [NOBODY]: "walk" } },
   "compute: servers.interfaces.attach": { interfaceAttachment: { net_id: NOBODY } },
   "image: images.create": { name: "walk", disk_format: "raw", container_format: "bare" },
@@ -67,7 +68,7 @@ export function plausible(walked: WalkedEndpoint, resources: Resources | null, o
   return {
     method: route.method,
     path: pathOf(walked, resources),
-    body: withOwner(walked, bodyOf(walked, name, version), owner),
+    body: withNetwork(name, withOwner(walked, bodyOf(walked, name, version), owner), resources),
     headers: {
       ...(version !== undefined && face.name === "compute" ? { "OpenStack-API-Version": `compute ${version}` } : {}),
       ...(isAboutToken(endpoint) ? { "X-Subject-Token": resources?.get("/identity/tokens") ?? NOBODY } : {}),
@@ -94,6 +95,13 @@ function bodyOf({ route, endpoint }: WalkedEndpoint, name: string, version: stri
   const schema = newest(endpoint, version);
   const value = schema === undefined ? (route.actions ? null : undefined) : sampleOf(schema);
   return "key" in endpoint ? { [String(endpoint.key)]: value } : value;
+}
+
+/** Whoever makes a subnet must own its network. */
+function withNetwork(name: string, body: unknown, resources: Resources | null): unknown {
+  if (name !== "network: subnets.create") return body;
+  const { subnet } = body as { subnet: object };
+  return { subnet: { ...subnet, network_id: resources?.get("/network/networks") ?? NOBODY } };
 }
 
 /** Image and Network let administrators make things for others. */

@@ -21,6 +21,7 @@ interface Body {
 export async function makeResources(
   client: CloudClient,
   { member, admin, projectId, memberId }: People,
+  name = "walk",
 ): Promise<Resources> {
   const post = (path: string, body: unknown, headers: Readonly<Record<string, string>> = {}) =>
     client.must<Body>({ method: "POST", path, token: member.token, body, headers });
@@ -32,37 +33,37 @@ export async function makeResources(
     const body: Record<string, { id: string }> = await post(path, { [key]: value });
     return body[key]?.id ?? NOBODY;
   };
-  const network = await made("/network/v2.0/networks", "network", { name: "walk" });
+  const network = await made("/network/v2.0/networks", "network", { name });
   const subnet = await made("/network/v2.0/subnets", "subnet", {
     network_id: network,
     ip_version: 4,
     cidr: "10.77.0.0/24",
   });
-  const group = await made("/network/v2.0/security-groups", "security_group", { name: "walk" });
+  const group = await made("/network/v2.0/security-groups", "security_group", { name });
   const rule = { security_group_id: group, direction: "ingress", ethertype: "IPv4", protocol: "icmp" };
   const image: { id?: string } = await post("/image/v2/images", {
-    name: "walk",
+    name,
     disk_format: "raw",
     container_format: "bare",
   });
   const flavor = await first("/compute/v2.1/flavors", "flavors");
   const guest = await first("/image/v2/images?name=pileus-guest", "images");
   const server = await made("/compute/v2.1/servers", "server", {
-    name: "walk",
+    name,
     flavorRef: flavor,
     imageRef: guest,
     networks: [{ uuid: network }],
   });
   await untilActive(client, member, server);
-  await post("/compute/v2.1/os-keypairs", { keypair: { name: "walk" } });
+  await post("/compute/v2.1/os-keypairs", { keypair: { name } });
   const users = `/identity/v3/users/${memberId}`;
   return new Map([
     ["/compute/servers", server],
     ["/compute/flavors", flavor],
-    ["/compute/os-keypairs", "walk"],
+    ["/compute/os-keypairs", name],
     [
       "/compute/os-server-groups",
-      await made("/compute/v2.1/os-server-groups", "server_group", { name: "walk", policies: ["affinity"] }),
+      await made("/compute/v2.1/os-server-groups", "server_group", { name, policies: ["affinity"] }),
     ],
     ["/compute/os-quota-sets", projectId],
     ["/volume/os-quota-sets", projectId],
@@ -86,17 +87,17 @@ export async function makeResources(
     ["/identity/regions", await first("/identity/v3/regions", "regions")],
     ["/identity/services", await first("/identity/v3/services", "services")],
     ["/identity/endpoints", await first("/identity/v3/endpoints", "endpoints")],
-    ["/identity/groups", await groupOf(client, admin)],
+    ["/identity/groups", await groupOf(client, admin, name)],
     [
       "/identity/application_credentials",
-      await made(`${users}/application_credentials`, "application_credential", { name: "walk" }),
+      await made(`${users}/application_credentials`, "application_credential", { name }),
     ],
     ["/v1/operations", await first("/v1/operations", "operations")],
   ]);
 }
 
-async function groupOf(client: CloudClient, admin: Persona): Promise<string> {
-  const ask = { method: "POST", path: "/identity/v3/groups", token: admin.token, body: { group: { name: "walk" } } };
+async function groupOf(client: CloudClient, admin: Persona, name: string): Promise<string> {
+  const ask = { method: "POST", path: "/identity/v3/groups", token: admin.token, body: { group: { name } } };
   return (await client.must<{ group: { id: string } }>(ask)).group.id;
 }
 
