@@ -95,10 +95,14 @@ async function stop(a: EffectContext, deps: ComputeDependencies, input: PowerInp
   );
 }
 
-/** A guest that is gone is made again over its disk: a reboot is what users try first on a server that does not answer. */
+/**
+ * A guest that is gone is made again over its disk: a reboot is what users try first on a server that does not answer. A hard one
+ * also sees to it that its volumes are served.
+ */
 async function reboot(a: EffectContext, deps: ComputeDependencies, input: PowerInput): Promise<unknown> {
   const host = homeOf(await getServer(a.read, input.serverId));
   const graceMs = deps.settings.shutdownTimeoutMs;
+  if (input.rebootType === "hard") await serveVolumesOf(a, deps, input.serverId);
   const command = { serverId: input.serverId, type: input.rebootType ?? "soft", graceMs };
   const options = { to: { host }, timeoutMs: graceMs + deps.settings.bootTimeoutMs };
   try {

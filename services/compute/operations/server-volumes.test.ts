@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
+import type { BlockStorageTables } from "../../block-storage/store/tables.ts";
 import { transition } from "../store/servers.ts";
 import { abandonAll } from "./compute-operations.ts";
 import { Bench } from "./testing/bench.ts";
@@ -126,6 +127,26 @@ onBothStores("a server's volumes", (open) => {
     await world.toTheEnd(async () => (await bench.server(id)).vm_state === "deleted");
     assert.deepEqual(world.served, [volumeId]);
     await world.agents.restart("a");
+    await world.toTheEnd();
+    await expectCleanSlate(world, { serverId: id, host: "a", vm: "deleted" });
+    await bench.close();
+  });
+
+  test("a volume that moves is given up when it has moved", async () => {
+    const bench = await Bench.open(open);
+    const { world, operations } = bench;
+    const volumeId = await world.given.volume();
+    const id = await world.given.server({ devices: { existing: [volumeId] } });
+    const set = async (migration_status: "migrating" | "success") => {
+      await world.tools.store.tx((t) =>
+        t.tables<BlockStorageTables>().updateTable("volumes").set({ migration_status }).execute(),
+      );
+    };
+    await set("migrating");
+    await world.given.start(operations.delete, await world.given.delete(id));
+    await world.toTheEnd(async () => (await bench.server(id)).vm_state === "deleted");
+    assert.deepEqual(world.served, [volumeId]);
+    await set("success");
     await world.toTheEnd();
     await expectCleanSlate(world, { serverId: id, host: "a", vm: "deleted" });
     await bench.close();

@@ -34,10 +34,12 @@ export async function serveVolume(a: EffectContext, deps: ComputeDependencies, v
 }
 
 /**
- * Nobody is served the volume any more. What its backend refuses, or does not know, is not served either; one that is away
- * fails as `unavailable`.
+ * Nobody is served the volume any more. What its backend refuses, or does not know, is not served either; one that is away, or
+ * from which the volume is moving just now, fails as `unavailable`.
  */
 export async function stopServing(a: EffectContext, deps: ComputeDependencies, volumeId: string): Promise<void> {
+  if ((await deps.blockStorage.find(a.read, volumeId))?.moving)
+    throw new CloudError("unavailable", "compute.volume_moving", `Volume ${volumeId} is moving to another backend.`);
   try {
     const { backend, to } = await deps.blockStorage.servingBackend(a.read, volumeId);
     const options = { to, subject: volumeId, extra: volumeId };
