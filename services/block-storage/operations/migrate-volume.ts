@@ -4,7 +4,7 @@ import { type NamedPlace, namedPool } from "../scheduler/named-pool.ts";
 import { holdPool } from "../scheduler/pools.ts";
 import { poolTakes } from "../scheduler/select-pool.ts";
 import { typeById, typeNotFound, wantsReplication } from "../store/volume-types.ts";
-import { getVolume, transition } from "../store/volumes.ts";
+import { findVolume, getVolume, transition } from "../store/volumes.ts";
 import type { RemoveLeftoverInput } from "./remove-leftover.ts";
 import { scopeOf, type VolumeTools } from "./volume-calls.ts";
 import {
@@ -63,7 +63,6 @@ export function migrateVolumeOperation(
       effect: async (a, { input, out }) => receive(a, await getVolume(a.read, input.volumeId), out.schedule),
       // What undoing `begin` starts takes away what is there.
       undo: async () => {},
-      eventHost: ({ out }) => out.schedule.to.host,
       span: [2, 5],
     })
     .step("copy", {
@@ -89,13 +88,17 @@ export function migrateVolumeOperation(
       undo: async () => {},
       span: [80, 95],
     })
-    .pivot()
     .step("switch", {
       tx: async (t, { input: { volumeId: id }, out }) => {
-        const to = { set: atDestination(out.schedule) };
+        const to = { set: await atDestination(t, deps, out.schedule) };
         await transition(t, { clock, id, from: null, to, action: "migrate" });
       },
+      undoTx: async (t, { input: { volumeId: id }, out }) => {
+        if (!(await findVolume(t, id))) return;
+        await transition(t, { clock, id, from: null, to: { set: out.schedule.before }, action: "migrate" });
+      },
     })
+    .pivot()
     .step("settle", {
       effect: async (a, { input, out }) => settleAtDestination(a, input.volumeId, out.schedule),
       span: [95, 99],

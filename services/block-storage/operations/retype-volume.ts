@@ -37,7 +37,7 @@ export interface RetypeVolumeInput {
   readonly growth: Readonly<Record<string, number>>;
 }
 
-type Decided = { readonly move: Move | null };
+type Decided = { readonly move: Move | null; readonly oldTypeId: string };
 
 /** Gives a volume another type, on another backend where that must be. Whoever starts it has set its status to `retyping`. */
 export function retypeVolumeOperation(
@@ -52,7 +52,8 @@ export function retypeVolumeOperation(
         const volume = await getVolume(t, input.volumeId);
         const type = await typeById(t, input.typeId);
         if (!type) throw typeNotFound(input.typeId);
-        if (await staysWhereItIs(t, volume, type)) return { move: null };
+        const { type_id: oldTypeId } = volume;
+        if (await staysWhereItIs(t, volume, type)) return { move: null, oldTypeId };
         if (!input.mayMove) throw mustMove();
         mustBeMovable(volume, (await snapshotsOf(t, volume.id)).length > 0);
         const pool = await selectPool(t, deps, {
@@ -62,7 +63,7 @@ export function retypeVolumeOperation(
           exclude: [scopeOf(volume) ?? "", ...(await leftoverScopes(t, volume.id))],
           only: null,
         });
-        return { move: moveTo(volume, pool, wantsReplication(type)) };
+        return { move: moveTo(volume, pool, wantsReplication(type)), oldTypeId };
       },
       span: [0, 1],
     })
@@ -111,14 +112,20 @@ export function retypeVolumeOperation(
       undo: async () => {},
       span: [80, 95],
     })
-    .pivot()
     .step("switch", {
       tx: async (t, { input: { volumeId: id, typeId: type_id }, out }) => {
         const { move } = out.schedule;
-        const to = { set: { type_id, ...(move ? atDestination(move) : {}) } };
+        const to = { set: { type_id, ...(move ? await atDestination(t, deps, move) : {}) } };
+        await transition(t, { clock, id, from: null, to, action: "retype" });
+      },
+      undoTx: async (t, { input: { volumeId: id }, out }) => {
+        if (!(await findVolume(t, id))) return;
+        const { move, oldTypeId } = out.schedule;
+        const to = { set: { type_id: oldTypeId, ...(move?.before ?? {}) } };
         await transition(t, { clock, id, from: null, to, action: "retype" });
       },
     })
+    .pivot()
     .step("settle", {
       when: moves,
       effect: async (a, { input, out }) => settleAtDestination(a, input.volumeId, moveOf(out.schedule)),

@@ -5,7 +5,7 @@ import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import { liveOperations } from "../../../kernel/operations/control.ts";
 import type { EffectContext, Operation, OperationInfo } from "../../../kernel/operations/definition.ts";
 import type { Queries, Tx } from "../../../kernel/store/store.ts";
-import type { Pool } from "../scheduler/pools.ts";
+import { holdPool, type Pool } from "../scheduler/pools.ts";
 import { attachmentsOf } from "../store/attachments.ts";
 import type { VolumeRow } from "../store/tables.ts";
 import { findVolume, lockVolume, transition, type VolumeChange } from "../store/volumes.ts";
@@ -24,12 +24,20 @@ export const RETYPE_VOLUME = "volume.retype";
 /** Operations that may be taking a volume elsewhere. Whoever takes the volume over lets them be undone: their copy must not stay. */
 export const MOVES: readonly string[] = [MIGRATE_VOLUME, RETYPE_VOLUME];
 
+/** A type alias, so that it survives the journal. */
+type Place = { readonly [K in PlaceColumn]: VolumeRow[K] };
+type PlaceColumn = "host" | "cluster_name" | "zone" | "service_uuid" | "replication_status";
+
 /** Both ends of a move. */
 export type Move = {
   readonly from: { readonly scope: string; readonly target: VolumeTarget };
+  /** What the volume's row said of its place before. */
+  readonly before: Place;
   readonly to: {
     readonly scope: string;
     readonly target: VolumeTarget;
+    /** Of its pool. */
+    readonly name: string;
     readonly host: string;
     readonly cluster: string | null;
     readonly zone: string;
@@ -42,11 +50,14 @@ export type Move = {
 };
 
 export function moveTo(volume: VolumeRow, pool: Pool, replicated: boolean): Move {
-  const { scope, host, cluster, zone, serviceId } = pool;
+  const { scope, name, host, cluster, zone, serviceId } = pool;
+  const { host: old, cluster_name, zone: oldZone, service_uuid, replication_status } = volume;
+  const before = { host: old, cluster_name, zone: oldZone, service_uuid, replication_status };
   const from = { scope: scopeOf(volume) ?? "", target: requiredTarget(volume) };
   // What it was when the request came.
   const served = volume.previous_status === "in-use";
-  return { from, to: { scope, target: targetOfPool(pool), host, cluster, zone, serviceId }, replicated, served };
+  const to = { scope, target: targetOfPool(pool), name, host, cluster, zone, serviceId };
+  return { from, before, to, replicated, served };
 }
 
 /** Backends that may still hold something of the volume, which is being taken away: it cannot go there yet. */
@@ -125,8 +136,16 @@ export async function settleAtDestination(a: EffectContext, volumeId: string, mo
   await a.call(blockStorageVerbs, verb, { backend, volumeId }, { to });
 }
 
-/** From here on the volume is where it was to go. */
-export function atDestination({ to, replicated }: Move): NonNullable<VolumeChange["set"]> {
+/**
+ * What the row says from here on: the volume is where it was to go. Throws `block-storage.no_backend` when the destination has been
+ * disabled, frozen, failed over or lost meanwhile; holds it until the transaction ends.
+ */
+export async function atDestination(
+  t: Tx,
+  deps: VolumeTools,
+  { to, replicated }: Move,
+): Promise<NonNullable<VolumeChange["set"]>> {
+  if (!(await holdPool(t, deps, to))) throw noBackend();
   return {
     host: to.host,
     cluster_name: to.cluster,

@@ -90,7 +90,7 @@ export function isSchedulable(
  * Makes sure, until the transaction ends, that nobody disables, freezes or fails over the pool's backend: called before a
  * volume's place is written, so that either the volume is seen by that request or this one by it. Null when it is too late.
  */
-export async function holdPool(t: Tx, deps: Judging, pool: Pool): Promise<Scope | null> {
+export async function holdPool(t: Tx, deps: Judging, pool: Pick<Pool, "scope" | "name">): Promise<Scope | null> {
   const scope = await lockScope(t, pool.scope);
   if (!scope) return null;
   const still = (await schedulablePools(t, deps)).some((each) => each.name === pool.name);

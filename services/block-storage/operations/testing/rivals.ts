@@ -21,6 +21,11 @@ const VERBS = [
   "volume.ensureAbsent",
   "volume.ensureSize",
   "snapshot.ensure",
+  "volume.receive",
+  "volume.copyOut",
+  "volume.finishCopy",
+  "volume.abandonCopy",
+  "volume.ensureNotExported",
   "backend.failover",
   "backend.freeze",
   "backend.thaw",
@@ -30,6 +35,8 @@ const VERBS = [
 export type Request =
   | { readonly kind: "create"; readonly replicated: boolean }
   | { readonly kind: "delete" | "extend" | "snapshot"; readonly which: number }
+  | { readonly kind: "migrate"; readonly which: number; readonly name: string }
+  | { readonly kind: "retype"; readonly which: number; readonly replicated: boolean }
   | { readonly kind: "enable" | "disable" | "freeze" | "thaw"; readonly name: string }
   | { readonly kind: "failover"; readonly name: string; readonly target: string | null }
   | { readonly kind: "die"; readonly host: string; readonly verb: string; readonly when: "before" | "after" }
@@ -46,6 +53,8 @@ export const raced: fc.Arbitrary<Request> = fc.oneof(
     weight: 3,
     arbitrary: fc.record({ kind: fc.constantFrom("delete" as const, "extend" as const, "snapshot" as const), which }),
   },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant("migrate" as const), which, name }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("retype" as const), which, replicated: fc.boolean() }) },
   {
     weight: 4,
     arbitrary: fc.record({
@@ -211,6 +220,16 @@ export class Rivals {
         this.#volumes.push(answer.body.volume.id);
         return answer;
       }
+      case "migrate":
+      case "retype": {
+        const id = this.#volumes[request.which % Math.max(1, this.#volumes.length)];
+        if (id === undefined) return undefined;
+        const path = `/volumes/${id}/action`;
+        if (request.kind === "migrate")
+          return await world.ask("POST", path, { "os-migrate_volume": named(request.name) });
+        const new_type = this.#types[request.replicated ? "replicated" : "plain"];
+        return await world.ask("POST", path, { "os-retype": { new_type, migration_policy: "on-demand" } });
+      }
       case "delete":
       case "extend":
       case "snapshot": {
@@ -266,12 +285,14 @@ function placeOf({ cluster_name, host: place }: VolumeRow): string | null {
 
 /** One that is in error may have anything of it on the array, or nothing: it can be deleted. */
 function expectVolume(row: VolumeRow, pool: SimPool): void {
-  const { id, status, replication_status, size_gib } = row;
+  const { id, status, replication_status, size_gib, migration_status } = row;
+  assert.ok([null, "success", "error"].includes(migration_status), `volume ${id} is ${migration_status}`);
   assert.ok(["available", "error"].includes(status), `volume ${id} is ${status}`);
   if (status === "error") return;
   const held = pool.volumes.get(id);
   assert.ok(held, `volume ${id} is lost`);
   assert.equal(size_gib, held.sizeGiB, `size of ${id}`);
+  assert.deepEqual([held.state, held.outgoing], ["ready", null], `volume ${id} is half moved`);
   const right = !held.replicated ? "disabled" : held.site === OWN ? "enabled" : "failed-over";
   assert.equal(replication_status, right, `replication status of ${id}`);
 }
