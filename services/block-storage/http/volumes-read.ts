@@ -40,20 +40,20 @@ export function volumeReads(deps: FaceDependencies): Route[] {
       strictQueryFrom: "3.31",
       async handler(request) {
         request.authorize(GET_ALL, { project_id: request.context.projectId });
-        return await answers.of(request, async (reading) => {
+        return await answers.of(request, async (q) => {
           const { marker, ...page } = askedPage(request, VOLUME_SORT_COLUMNS, deps.settings.maxLimit);
           const filter = volumeFilter(request);
-          const after = marker === undefined ? undefined : await knownVolume(reading, request, marker);
-          const volumes = await listVolumes(reading, filter, { ...page, marker: after });
+          const after = marker === undefined ? undefined : await knownVolume(q, request, marker);
+          const volumes = await listVolumes(q, filter, { ...page, marker: after });
           const views =
             kind === "list"
               ? volumes.map((volume) => volumeSummary(volume, request.urls))
-              : viewsOf(request, volumes, await attachmentsByVolume(reading, volumes));
+              : viewsOf(request, volumes, await attachmentsByVolume(q, volumes));
           const markerOf = (view: Record<string, unknown>) => String(view.id);
           const body = pageBody(request, "volumes", views, { limit: page.limit, markerOf });
           const counted =
             request.version.atLeast("3.45") && flag("with_count", request.query.with_count ?? "false") === 1;
-          return counted ? { ...body, count: (await countVolumes(reading, filter)).count } : body;
+          return counted ? { ...body, count: (await countVolumes(q, filter)).count } : body;
         });
       },
     });

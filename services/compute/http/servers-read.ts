@@ -41,10 +41,10 @@ export function serverReads(deps: FaceDependencies): Route[] {
       strictQueryFrom: "2.75",
       async handler(request) {
         request.authorize(`os_compute_api:servers:${kind}`, { project_id: request.context.projectId });
-        return await answers.of(request, async (reading, moment) => {
+        return await answers.of(request, async (q, moment) => {
           const { limit } = pageOf(request, deps.settings.maxLimit);
-          const { filter, page } = await wantedPage(reading, deps, request, kind, limit);
-          const { last, rows } = await read({ q: reading, moment, request }, filter, page);
+          const { filter, page } = await wantedPage(q, deps, request, kind, limit);
+          const { last, rows } = await read({ q, moment, request }, filter, page);
           return renderedPage(request, "servers", rows, { limit, marker: last?.id });
         });
       },
