@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import { after, before, it } from "node:test";
 import { announceService } from "../../../kernel/fleet/services.ts";
 import type { FleetTables } from "../../../kernel/fleet/tables.ts";
+import { OTHER_PROJECT, PROJECT } from "../../../kernel/http/testing/people-api.ts";
 import { sameShape } from "../../../kernel/http/testing/same-shape.ts";
 import { operation } from "../../../kernel/operations/definition.ts";
 import type { OperationTables } from "../../../kernel/operations/tables.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
 import type { BlockStorageTables } from "../store/tables.ts";
-import { type BlockStorageWorld, blockStorageWorld, OTHER_PROJECT, PROJECT } from "../testing/block-storage-world.ts";
+import { type BlockStorageWorld, blockStorageWorld } from "../testing/block-storage-world.ts";
 import { snapshotRow } from "../testing/rows.ts";
 import { sample } from "../testing/samples.ts";
 

@@ -2,19 +2,14 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
+import { type Answer, type Person, PROJECT } from "../../../kernel/http/testing/people-api.ts";
 import { silentLogger } from "../../../kernel/log/logger.ts";
 import { OperationRunner } from "../../../kernel/operations/runner.ts";
 import { openSqlite } from "../../../kernel/store/testing/stores.ts";
 import { listOperations } from "../operations/block-storage-operations.ts";
 import { SimulatedArrays } from "../operations/testing/simulated-arrays.ts";
 import { reserve } from "../store/attaching.ts";
-import {
-  type Answer,
-  type BlockStorageWorld,
-  blockStorageWorld,
-  type Person,
-  PROJECT,
-} from "../testing/block-storage-world.ts";
+import { type BlockStorageWorld, blockStorageWorld } from "../testing/block-storage-world.ts";
 
 const SERVER = "31c79baf-b59e-469f-979c-1df4ecb6eea7";
 const NOBODY = "00000000-0000-4000-8000-000000000000";

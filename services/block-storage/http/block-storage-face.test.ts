@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { OTHER_PROJECT, PROJECT } from "../../../kernel/http/testing/people-api.ts";
 import { openSqlite } from "../../../kernel/store/testing/stores.ts";
-import { type BlockStorageWorld, blockStorageWorld, OTHER_PROJECT, PROJECT } from "../testing/block-storage-world.ts";
+import { type BlockStorageWorld, blockStorageWorld } from "../testing/block-storage-world.ts";
 
 describe("the face of Block Storage", () => {
   let world: BlockStorageWorld;

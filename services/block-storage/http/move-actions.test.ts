@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, it } from "node:test";
+import { type Person, PROJECT } from "../../../kernel/http/testing/people-api.ts";
 import { liveOperations } from "../../../kernel/operations/control.ts";
 import type { OperationTables } from "../../../kernel/operations/tables.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
 import type { BlockStorageTables, VolumeRow } from "../store/tables.ts";
-import { type BlockStorageWorld, blockStorageWorld, type Person, PROJECT } from "../testing/block-storage-world.ts";
+import { type BlockStorageWorld, blockStorageWorld } from "../testing/block-storage-world.ts";
 import { snapshotRow } from "../testing/rows.ts";
 import { sample } from "../testing/samples.ts";
 

@@ -1,15 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { OTHER_PROJECT, type Person, PROJECT } from "../../../kernel/http/testing/people-api.ts";
 import { liveOperations } from "../../../kernel/operations/control.ts";
 import { openSqlite } from "../../../kernel/store/testing/stores.ts";
 import type { SnapshotRow } from "../store/tables.ts";
-import {
-  type BlockStorageWorld,
-  blockStorageWorld,
-  OTHER_PROJECT,
-  type Person,
-  PROJECT,
-} from "../testing/block-storage-world.ts";
+import { type BlockStorageWorld, blockStorageWorld } from "../testing/block-storage-world.ts";
 
 describe("snapshots", () => {
   let world: BlockStorageWorld;

@@ -1,13 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { OTHER_PROJECT, type Person } from "../../../kernel/http/testing/people-api.ts";
 import { sameShape } from "../../../kernel/http/testing/same-shape.ts";
 import { openSqlite } from "../../../kernel/store/testing/stores.ts";
-import {
-  type BlockStorageWorld,
-  blockStorageWorld,
-  OTHER_PROJECT,
-  type Person,
-} from "../testing/block-storage-world.ts";
+import { type BlockStorageWorld, blockStorageWorld } from "../testing/block-storage-world.ts";
 import { sample } from "../testing/samples.ts";
 
 describe("volume types", () => {

@@ -1,16 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { OTHER_PROJECT, type Person, PROJECT } from "../../../kernel/http/testing/people-api.ts";
 import { sameShape } from "../../../kernel/http/testing/same-shape.ts";
 import type { OperationTables } from "../../../kernel/operations/tables.ts";
 import { openSqlite } from "../../../kernel/store/testing/stores.ts";
 import type { BlockStorageTables } from "../store/tables.ts";
-import {
-  type BlockStorageWorld,
-  blockStorageWorld,
-  OTHER_PROJECT,
-  type Person,
-  PROJECT,
-} from "../testing/block-storage-world.ts";
+import { type BlockStorageWorld, blockStorageWorld } from "../testing/block-storage-world.ts";
 import { snapshotRow } from "../testing/rows.ts";
 import { sample } from "../testing/samples.ts";
 

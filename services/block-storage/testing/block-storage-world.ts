@@ -5,13 +5,12 @@ import { CommandDelivery } from "../../../kernel/fleet/command-delivery.ts";
 import { announceService } from "../../../kernel/fleet/services.ts";
 import { defaultFleetSettings } from "../../../kernel/fleet/settings.ts";
 import { type FleetTables, fleetMigrations, type ServiceRow } from "../../../kernel/fleet/tables.ts";
-import { createHttpServer, type HttpServer } from "../../../kernel/http/server.ts";
+import type { HttpServer } from "../../../kernel/http/server.ts";
+import { type AskAs, PROJECT, peopleApi } from "../../../kernel/http/testing/people-api.ts";
 import { type IdSource, systemIds } from "../../../kernel/ids/ids.ts";
-import { Loggers, silentLogger } from "../../../kernel/log/logger.ts";
+import { Loggers } from "../../../kernel/log/logger.ts";
 import { OperationControl } from "../../../kernel/operations/control.ts";
 import { operationMigrations } from "../../../kernel/operations/tables.ts";
-import type { Credentials } from "../../../kernel/policy/credentials.ts";
-import { Policy } from "../../../kernel/policy/policy.ts";
 import { counterMigration } from "../../../kernel/store/counters.ts";
 import type { Migration } from "../../../kernel/store/migrate.ts";
 import type { Store } from "../../../kernel/store/store.ts";
@@ -27,38 +26,6 @@ import { recordBackend } from "../store/record-backend.ts";
 import { type BlockStorageTables, blockStorageMigrations, type VolumeRow } from "../store/tables.ts";
 import { SIM_FACTS, volumeRow } from "./rows.ts";
 import { SeveralLoggers } from "./several-loggers.ts";
-
-export const PROJECT = "11111111111111111111111111111111";
-export const OTHER_PROJECT = "22222222222222222222222222222222";
-
-/** Who may be asked for, by token. */
-export const PEOPLE = {
-  admin: person("admin", PROJECT, ["admin", "manager", "member", "reader"]),
-  manager: person("manager", PROJECT, ["manager", "member", "reader"]),
-  member: person("member", PROJECT, ["member", "reader"]),
-  reader: person("reader", PROJECT, ["reader"]),
-  stranger: person("stranger", OTHER_PROJECT, ["member", "reader"]),
-};
-export type Person = keyof typeof PEOPLE;
-
-function person(name: string, projectId: string, roles: readonly string[]): Credentials {
-  return { userId: `user-${name}`, projectId, domainId: null, systemScope: null, roles };
-}
-
-export interface Answer {
-  readonly status: number;
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into any body
-  readonly body: any;
-  readonly headers: Readonly<Record<string, unknown>>;
-}
-
-export interface AskOptions {
-  readonly version?: string;
-  readonly body?: unknown;
-  readonly headers?: Record<string, string>;
-  /** `/volume/v3` when absent. */
-  readonly root?: string;
-}
 
 export interface GivenBackend {
   readonly cluster?: string;
@@ -78,7 +45,7 @@ export interface BlockStorageWorld {
   /** Servers with something under way. */
   readonly changing: Set<string>;
   readonly http: HttpServer;
-  ask(who: Person | null, method: string, path: string, options?: AskOptions): Promise<Answer>;
+  readonly ask: AskAs;
   /** A `cinder-scheduler` that has just been heard. */
   givenScheduler(host: string): Promise<ServiceRow>;
   /** A backend that its agent has just announced: `node@backend`, maybe in a cluster. Announcing it again is a report, or a start. */
@@ -129,21 +96,8 @@ export async function blockStorageWorld(
     delivery: new CommandDelivery(store, clock),
     manageable: { on: async () => data },
   };
-  const http = createHttpServer({
-    faces: blockStorageFaces(deps),
-    loggers,
-    clock,
-    ids,
-    policy: new Policy({ defaults: blockStoragePolicies, log: silentLogger }),
-    authenticator: {
-      async authenticate(token) {
-        const found = PEOPLE[token as Person];
-        if (!found) throw new CloudError("unauthenticated", "http.unauthenticated", "The token is not valid.");
-        return found;
-      },
-    },
-    identityPath: "/identity/v3",
-  });
+  const api = { faces: blockStorageFaces(deps), policies: blockStoragePolicies, clock };
+  const { http, ask } = peopleApi({ ...api, root: "/volume/v3", service: "volume" });
 
   return {
     store,
@@ -154,26 +108,7 @@ export async function blockStorageWorld(
     data,
     changing,
     http,
-    async ask(who, method, path, options = {}) {
-      const reply = await http.inject({
-        method: method as "GET",
-        url: `${options.root ?? "/volume/v3"}${path}`,
-        headers: {
-          ...(who === null ? {} : { "x-auth-token": who }),
-          ...(options.version === undefined ? {} : { "openstack-api-version": `volume ${options.version}` }),
-          ...(options.body === undefined ? {} : { "content-type": "application/json" }),
-          ...options.headers,
-        },
-        ...(options.body === undefined
-          ? {}
-          : { payload: typeof options.body === "string" ? options.body : JSON.stringify(options.body) }),
-      });
-      return {
-        status: reply.statusCode,
-        body: reply.body === "" ? undefined : JSON.parse(reply.body),
-        headers: reply.headers,
-      };
-    },
+    ask,
     async givenScheduler(host) {
       const binary = "cinder-scheduler";
       // As the fleet announces processes of the server.

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { PROJECT } from "../../../kernel/http/testing/people-api.ts";
 import { CHANGED_CHANNEL } from "../../../kernel/operations/channels.ts";
 import { findOperation, liveOperations } from "../../../kernel/operations/control.ts";
 import type { OperationTables } from "../../../kernel/operations/tables.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
 import { setQuotas } from "../store/quotas.ts";
 import type { ServerRow } from "../store/tables.ts";
-import { type ComputeWorld, computeWorld, PROJECT } from "../testing/compute-world.ts";
+import { type ComputeWorld, computeWorld } from "../testing/compute-world.ts";
 import { TINY } from "../testing/rows.ts";
 
 onBothStores("server actions", (open) => {

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, it } from "node:test";
+import { OTHER_PROJECT, PROJECT } from "../../../kernel/http/testing/people-api.ts";
 import { sameShape } from "../../../kernel/http/testing/same-shape.ts";
 import { openSqlite, type TestStore } from "../../../kernel/store/testing/stores.ts";
 import { computePolicies } from "../policies.ts";
-import { type ComputeWorld, computeWorld, OTHER_PROJECT, PROJECT } from "../testing/compute-world.ts";
+import { type ComputeWorld, computeWorld } from "../testing/compute-world.ts";
 import { sample } from "../testing/samples.ts";
 
 let world: ComputeWorld;

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, it } from "node:test";
+import { OTHER_PROJECT, PROJECT } from "../../../kernel/http/testing/people-api.ts";
 import { sameShape } from "../../../kernel/http/testing/same-shape.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
-import { type ComputeWorld, OTHER_PROJECT, PROJECT } from "../testing/compute-world.ts";
+import type { ComputeWorld } from "../testing/compute-world.ts";
 import { resourceWorld } from "../testing/resource-world.ts";
 import { sample } from "../testing/samples.ts";
 

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, it } from "node:test";
+import { OTHER_PROJECT, PROJECT } from "../../../kernel/http/testing/people-api.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
 import { allocate } from "../store/allocations.ts";
-import { type ComputeWorld, computeWorld, OTHER_PROJECT, PROJECT } from "../testing/compute-world.ts";
+import { type ComputeWorld, computeWorld } from "../testing/compute-world.ts";
 import { TINY } from "../testing/rows.ts";
 
 onBothStores("os-hosts", (open) => {

@@ -6,10 +6,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, it } from "node:test";
 import { promisify } from "node:util";
+import { OTHER_PROJECT } from "../../../kernel/http/testing/people-api.ts";
 import { sameShape } from "../../../kernel/http/testing/same-shape.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
 import { setQuotas } from "../store/quotas.ts";
-import { type ComputeWorld, computeWorld, OTHER_PROJECT } from "../testing/compute-world.ts";
+import { type ComputeWorld, computeWorld } from "../testing/compute-world.ts";
 import { sample } from "../testing/samples.ts";
 
 const noSshKeygen = existsSync("/usr/bin/ssh-keygen") ? false : "needs ssh-keygen (openssh-client)";

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, it } from "node:test";
+import { OTHER_PROJECT, PROJECT } from "../../../kernel/http/testing/people-api.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
-import { type ComputeWorld, OTHER_PROJECT, PROJECT } from "../testing/compute-world.ts";
+import type { ComputeWorld } from "../testing/compute-world.ts";
 import { resourceWorld } from "../testing/resource-world.ts";
 
 onBothStores("quotas, limits, groups, usage, extensions", (open) => {

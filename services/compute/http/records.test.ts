@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { OTHER_PROJECT, PROJECT } from "../../../kernel/http/testing/people-api.ts";
 import { sameShape } from "../../../kernel/http/testing/same-shape.ts";
 import type { OperationTables, StepTable } from "../../../kernel/operations/tables.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
 import type { ComputeTables, ServerRow } from "../store/tables.ts";
-import { type ComputeWorld, computeWorld, OTHER_PROJECT, PROJECT } from "../testing/compute-world.ts";
+import { type ComputeWorld, computeWorld } from "../testing/compute-world.ts";
 import { sample } from "../testing/samples.ts";
 
 onBothStores("what is recorded of servers", (open) => {

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { OTHER_PROJECT, type Person, PROJECT } from "../../../kernel/http/testing/people-api.ts";
 import { sameShape } from "../../../kernel/http/testing/same-shape.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
 import type { ServerRow } from "../store/tables.ts";
-import { type ComputeWorld, computeWorld, OTHER_PROJECT, type Person, PROJECT } from "../testing/compute-world.ts";
+import { type ComputeWorld, computeWorld } from "../testing/compute-world.ts";
 import { sample } from "../testing/samples.ts";
 
 /** Versions in which the representation changed, with a published sample each. */

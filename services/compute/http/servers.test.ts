@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { OTHER_PROJECT, PROJECT } from "../../../kernel/http/testing/people-api.ts";
 import { liveOperations } from "../../../kernel/operations/control.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
 import type { ImageSummary } from "../../image/public.ts";
 import { setQuotas } from "../store/quotas.ts";
 import type { FlavorRow } from "../store/tables.ts";
-import { type ComputeWorld, computeWorld, OTHER_PROJECT, PROJECT } from "../testing/compute-world.ts";
+import { type ComputeWorld, computeWorld } from "../testing/compute-world.ts";
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
+import { OTHER_PROJECT, type Person, PROJECT } from "../../../kernel/http/testing/people-api.ts";
 import { liveOperations } from "../../../kernel/operations/control.ts";
 import { openSqlite } from "../../../kernel/store/testing/stores.ts";
 import { blockDevicesOf, updateBlockDevice } from "../store/block-devices.ts";
 import { setQuotas } from "../store/quotas.ts";
 import type { ServerRow } from "../store/tables.ts";
-import { type ComputeWorld, computeWorld, OTHER_PROJECT, type Person, PROJECT } from "../testing/compute-world.ts";
+import { type ComputeWorld, computeWorld } from "../testing/compute-world.ts";
 
 const NOBODY = "00000000-0000-4000-8000-000000000000";
 

@@ -5,13 +5,12 @@ import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import { announceService } from "../../../kernel/fleet/services.ts";
 import { defaultFleetSettings } from "../../../kernel/fleet/settings.ts";
 import { type FleetTables, fleetMigrations, type ServiceRow } from "../../../kernel/fleet/tables.ts";
-import { createHttpServer, type HttpServer } from "../../../kernel/http/server.ts";
+import type { HttpServer } from "../../../kernel/http/server.ts";
+import { type Answer, type AskAs, type Person, PROJECT, peopleApi } from "../../../kernel/http/testing/people-api.ts";
 import { type IdSource, systemIds } from "../../../kernel/ids/ids.ts";
-import { Loggers, silentLogger } from "../../../kernel/log/logger.ts";
+import { Loggers } from "../../../kernel/log/logger.ts";
 import { OperationControl } from "../../../kernel/operations/control.ts";
 import { operationMigrations } from "../../../kernel/operations/tables.ts";
-import type { Credentials } from "../../../kernel/policy/credentials.ts";
-import { Policy } from "../../../kernel/policy/policy.ts";
 import { counterMigration, nextNumber } from "../../../kernel/store/counters.ts";
 import type { Migration } from "../../../kernel/store/migrate.ts";
 import type { Store } from "../../../kernel/store/store.ts";
@@ -40,41 +39,6 @@ import {
 } from "../store/tables.ts";
 import { flavorRow, migrationRow, SIM_FACTS, serverRow } from "./rows.ts";
 
-export const PROJECT = "11111111111111111111111111111111";
-export const OTHER_PROJECT = "22222222222222222222222222222222";
-
-/** Who may be asked for, by token. */
-export const PEOPLE = {
-  admin: person("admin", PROJECT, ["admin", "manager", "member", "reader"]),
-  manager: person("manager", PROJECT, ["manager", "member", "reader"]),
-  member: person("member", PROJECT, ["member", "reader"]),
-  reader: person("reader", PROJECT, ["reader"]),
-  stranger: person("stranger", OTHER_PROJECT, ["member", "reader"]),
-  otherAdmin: person("otherAdmin", OTHER_PROJECT, ["admin", "manager", "member", "reader"]),
-  service: person("service", OTHER_PROJECT, ["service"]),
-  systemAdmin: { ...person("systemAdmin", PROJECT, ["admin"]), projectId: null, systemScope: "all" as const },
-};
-export type Person = keyof typeof PEOPLE;
-
-function person(name: string, projectId: string, roles: readonly string[]): Credentials {
-  return { userId: `user-${name}`, projectId, domainId: null, systemScope: null, roles };
-}
-
-export interface Answer {
-  readonly status: number;
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into any body
-  readonly body: any;
-  readonly headers: Readonly<Record<string, unknown>>;
-}
-
-export interface AskOptions {
-  readonly version?: string;
-  readonly body?: unknown;
-  readonly headers?: Record<string, string>;
-  /** Face; `/compute/v2.1` when absent. */
-  readonly root?: string;
-}
-
 /** A compute API over a database of its own. Operations are accepted and stay as they are: nothing runs them. */
 export interface ComputeWorld {
   readonly store: Store;
@@ -86,7 +50,7 @@ export interface ComputeWorld {
   readonly images: Map<string, ImageSummary>;
   /** What guests have used, by server. */
   readonly diagnostics: Map<string, GuestDiagnostics>;
-  ask(who: Person | null, method: string, path: string, options?: AskOptions): Promise<Answer>;
+  readonly ask: AskAs;
   /** `POST /servers/{id}/action` */
   act(who: Person, serverId: string, body: unknown, version?: string): Promise<Answer>;
   givenFlavor(flavor?: Partial<FlavorRow>): Promise<FlavorRow>;
@@ -155,42 +119,8 @@ export async function computeWorld(
       throw new CloudError("notFound", "compute.guest_not_found", `Server ${serverId} is not on this host.`);
     },
   };
-  const http = createHttpServer({
-    faces: computeFaces(deps),
-    loggers,
-    clock,
-    ids,
-    policy: new Policy({ defaults: computePolicies, log: silentLogger }),
-    authenticator: {
-      async authenticate(token) {
-        const found = PEOPLE[token as Person];
-        if (!found) throw new CloudError("unauthenticated", "http.unauthenticated", "The token is not valid.");
-        return found;
-      },
-    },
-    identityPath: "/identity/v3",
-  });
-
-  const ask: ComputeWorld["ask"] = async (who, method, path, options = {}) => {
-    const reply = await http.inject({
-      method: method as "GET",
-      url: `${options.root ?? "/compute/v2.1"}${path}`,
-      headers: {
-        ...(who === null ? {} : { "x-auth-token": who }),
-        ...(options.version === undefined ? {} : { "openstack-api-version": `compute ${options.version}` }),
-        ...(options.body === undefined ? {} : { "content-type": "application/json" }),
-        ...options.headers,
-      },
-      ...(options.body === undefined
-        ? {}
-        : { payload: typeof options.body === "string" ? options.body : JSON.stringify(options.body) }),
-    });
-    return {
-      status: reply.statusCode,
-      body: reply.body === "" ? undefined : JSON.parse(reply.body),
-      headers: reply.headers,
-    };
-  };
+  const api = { faces: computeFaces(deps), policies: computePolicies, clock };
+  const { http, ask } = peopleApi({ ...api, root: "/compute/v2.1", service: "compute" });
 
   return {
     store,

@@ -1,8 +1,9 @@
+import { OTHER_PROJECT, PROJECT } from "../../../kernel/http/testing/people-api.ts";
 import type { Migration } from "../../../kernel/store/migrate.ts";
 import type { TestStore } from "../../../kernel/store/testing/stores.ts";
 import { identityMigrations } from "../../identity/store/migrations.ts";
 import type { IdentityTables } from "../../identity/store/tables.ts";
-import { type ComputeWorld, computeWorld, OTHER_PROJECT, PROJECT } from "./compute-world.ts";
+import { type ComputeWorld, computeWorld } from "./compute-world.ts";
 
 /** A compute world whose projects exist in Identity: quotas and flavor access ask for them. */
 export async function resourceWorld(

@@ -8,13 +8,14 @@ import { SimulatedFleet } from "../../../../agent/sim/simulated-fleet.ts";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import { Fleet } from "../../../../kernel/fleet/fleet.ts";
 import { Membership } from "../../../../kernel/fleet/join.ts";
+import { PROJECT } from "../../../../kernel/http/testing/people-api.ts";
 import { silentLogger } from "../../../../kernel/log/logger.ts";
 import { OperationRunner } from "../../../../kernel/operations/runner.ts";
 import { FINAL_STATES, type OperationRow, type OperationTables } from "../../../../kernel/operations/tables.ts";
 import type { Migration } from "../../../../kernel/store/migrate.ts";
 import type { TestStore } from "../../../../kernel/store/testing/stores.ts";
 import { blockStorageListener } from "../../reconcile/agent-news.ts";
-import { type BlockStorageWorld, blockStorageWorld, PROJECT } from "../../testing/block-storage-world.ts";
+import { type BlockStorageWorld, blockStorageWorld } from "../../testing/block-storage-world.ts";
 import { listOperations } from "../block-storage-operations.ts";
 
 /** Backends of the hosts, by host. */
