@@ -190,6 +190,23 @@ export const abilityCases: readonly BlockStorageCase[] = [
     },
   },
   {
+    name: "migration: a copy that is taken back after a failover is served by nobody until the failback",
+    ability: "migration",
+    async run(c) {
+      const [source, other] = [has(c.env.a.driver.migration), c.env.other.driver];
+      const volumeId = await c.volume();
+      await c.env.a.driver.ensureExported(volumeId, c.call());
+      const { target } = await has(other.migration).receive({ volumeId, sizeGiB: 1, replicated: false }, c.call());
+      await source.copyOut(volumeId, target, c.call());
+      await failover(c, c.env.a.driver, "second");
+      for (let i = 0; i < 2; i += 1) await source.abandonCopy(volumeId, c.call());
+      await other.ensureAbsent(volumeId, c.call());
+      assert.equal((await c.env.a.driver.inspect(volumeId))?.connection, null);
+      await failover(c, c.env.a.driver, "default");
+      assert.ok((await c.env.a.driver.ensureExported(volumeId, c.call())).connection);
+    },
+  },
+  {
     name: "migration: an idle volume moves with its content",
     ability: "migration",
     async run(c) {

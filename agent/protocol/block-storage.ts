@@ -189,7 +189,7 @@ export const blockStorageVerbs = {
     Type.Object({ backend: Name, volumeId: Uuid, target: Connection, compare: Type.Boolean() }),
     Nothing,
   ),
-  /** Source: ends the copy without a result; the volume is served again if it was. Fine when none runs. */
+  /** Source: ends the copy without a result; the volume is served again if it was, and can be. Fine when none runs. */
   "volume.abandonCopy": verb(One, Nothing),
 
   "backend.stats": verb(Backend, BackendFacts),

@@ -5,7 +5,7 @@ import type { Call } from "../../../runtime/call.ts";
 import type { Received } from "../driver.ts";
 import type { StorageArray, VolumeCopies } from "./array.ts";
 import { createWhole, exists, GIB, growTo, requireEqual, sizeOf } from "./disk-files.ts";
-import { endCopy, ensureServing } from "./serving.ts";
+import { endCopy, ensureServing, isServable } from "./serving.ts";
 import { copyFailed, type DaemonTalk } from "./storage-daemon.ts";
 import { ensureRecorded, newRecord } from "./volumes.ts";
 
@@ -95,7 +95,7 @@ export async function finishCopy(
     await array.update(main, { copy: { ...copy, finished: true } });
   } catch (error) {
     await array.update(main, { exported: copy.wasExported, copy: null });
-    if (copy.wasExported) await ensureServing(array, volume);
+    if (copy.wasExported && (await isServable(array, main))) await ensureServing(array, volume);
     throw error;
   } finally {
     talk.close();
@@ -109,10 +109,9 @@ export async function abandonCopy(array: StorageArray, volume: VolumeCopies): Pr
   const copy = main.record.copy;
   if (!copy) return;
   await endCopy(array, volume);
-  if (copy.wasExported) {
-    await array.update(main, { exported: true });
-    await ensureServing(array, volume);
-  } else await array.endDaemon(main);
+  if (copy.wasExported) await array.update(main, { exported: true });
+  if (copy.wasExported && (await isServable(array, main))) await ensureServing(array, volume);
+  else await array.endDaemon(main);
 }
 
 /** A copy that cannot be had leaves the volume as it was; one that was only interrupted goes on at the next try. */

@@ -1,6 +1,6 @@
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import type { VolumeFacts } from "../../../protocol/block-storage.ts";
-import type { StorageArray, VolumeCopies } from "./array.ts";
+import type { Copy, StorageArray, VolumeCopies } from "./array.ts";
 import { GIB, growTo, sizeOf, tooSmall } from "./disk-files.ts";
 import { reserve } from "./pool.ts";
 import {
@@ -155,9 +155,14 @@ export async function endCopy(array: StorageArray, { main }: VolumeCopies): Prom
   await array.update(main, { copy: null });
 }
 
+/** Whether the copy that counts is where the backend serves from. */
+export async function isServable(array: StorageArray, main: Copy): Promise<boolean> {
+  return main.site !== array.own || (await replicates(array));
+}
+
 /** Throws `storage.failed_over` or `storage.replica_stale` when the copy that counts is not where the backend serves from. */
 export async function requireServable(array: StorageArray, { main, replica }: VolumeCopies): Promise<void> {
-  if (main.site !== array.own || (await replicates(array))) return;
+  if (await isServable(array, main)) return;
   if (replica)
     throw new CloudError("conflict", "storage.replica_stale", "The second copy of the volume is not up to date.");
   throw new CloudError("conflict", "storage.failed_over", "The volume has no copy where the backend serves from now.");

@@ -56,7 +56,7 @@ export function simMigration(world: SimStorageWorld, pool: SimPool, act: Act): V
         if (!volume?.outgoing) return;
         volume.exported = volume.outgoing.wasExported;
         volume.outgoing = null;
-        if (volume.exported) pool.serve(volume);
+        if (volume.exported && volume.site === pool.activeSite) pool.serve(volume);
       }),
   };
 }
