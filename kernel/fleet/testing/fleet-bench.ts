@@ -17,6 +17,8 @@ import { type FleetTables, fleetMigrations } from "../tables.ts";
 
 const migrations = [counterMigration, ...operationMigrations, ...fleetMigrations];
 
+const UNTIL_MS = 30_000;
+
 const work = operation<null>("test.work", { resource: "thing", deadlineMs: 60_000 })
   .step("act", { effect: async () => {} })
   .build();
@@ -118,9 +120,10 @@ export class FleetBench {
     await this.until(async () => (await db.selectFrom("commands").select("key").execute()).length >= count);
   }
 
-  /** Asks again and again until the answer is neither false nor absent. */
+  /** Asks again and again until the answer is neither false nor absent; at most for half a minute of real time. */
   async until<T>(ask: () => Promise<T | false | undefined> | T | false | undefined): Promise<T> {
-    for (let turns = 0; turns < 20_000; turns += 1) {
+    const limit = performance.now() + UNTIL_MS;
+    while (performance.now() < limit) {
       const answer = await ask();
       if (answer !== false && answer !== undefined) return answer;
       await setImmediate();
