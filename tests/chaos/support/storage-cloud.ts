@@ -18,6 +18,7 @@ export const MEMBERS: readonly string[] = ["host-1", "host-2"];
 
 const CLUSTER = "pileus@shared";
 const BACKEND = "shared";
+const REPLICATED = "replicated";
 const PASSWORD = "storage-cloud";
 const START_LIMIT_MS = 60_000;
 const CAPACITY_GIB = 2_000;
@@ -59,17 +60,19 @@ export class StorageCloud {
     this.#client = new CloudClient(address);
   }
 
-  static async start(): Promise<StorageCloud> {
+  /** `replicated`: the first member has a backend of its own besides, with a second array, and types `plain` and `replicated` lead there. */
+  static async start({ replicated = false }: { replicated?: boolean } = {}): Promise<StorageCloud> {
     const stateDir = await mkdtemp(join(tmpdir(), "pls-"));
-    const cloud = new StorageCloud(stateDir, await found(stateDir));
+    const cloud = new StorageCloud(stateDir, await found(stateDir, replicated));
     try {
       await cloud.#startServer();
       await cloud.#logIn();
       for (const member of MEMBERS) await cloud.launch(member);
       await until("every member is up", START_LIMIT_MS, async () => {
         const { services } = await cloud.get<{ services: Service[] }>("/volume/v3/os-services?binary=cinder-volume");
-        return services.filter(({ state }) => state === "up").length === MEMBERS.length;
+        return services.filter(({ state }) => state === "up").length === MEMBERS.length + (replicated ? 1 : 0);
       });
+      if (replicated) await cloud.#makeTypes();
       return cloud;
     } catch (error) {
       await cloud.dispose();
@@ -130,20 +133,27 @@ export class StorageCloud {
 
   /** One more member of the cluster, in this process: what servers' hosts will ask of theirs, to have volumes served. */
   async thirdMember() {
-    const { runDir } = this;
-    return await createFileNbdDriver({
-      host: "host-3",
-      backend: BACKEND,
-      cluster: CLUSTER,
-      directory: this.array,
-      capacityGiB: CAPACITY_GIB,
-      reservedPercent: 0,
-      replicationTargets: [],
-      runDir,
-      clock: systemClock,
-      ids: systemIds,
-      log: silentLogger,
-    });
+    const shared = { backend: BACKEND, cluster: CLUSTER, directory: this.array, replicationTargets: [] };
+    return await createFileNbdDriver({ host: "host-3", ...shared, ...this.#common() });
+  }
+
+  /** The replicated backend, as its agent has it. */
+  async replicatedDriver() {
+    const { directory, replicationTargets } = replicatedIn(this.stateDir);
+    const own = { backend: REPLICATED, cluster: null, directory, replicationTargets };
+    return await createFileNbdDriver({ host: MEMBERS[0] ?? "", ...own, ...this.#common() });
+  }
+
+  #common() {
+    const tools = { clock: systemClock, ids: systemIds, log: silentLogger };
+    return { capacityGiB: CAPACITY_GIB, reservedPercent: 0, runDir: this.runDir, ...tools };
+  }
+
+  async #makeTypes(): Promise<void> {
+    const there = { volume_backend_name: REPLICATED };
+    const types = { plain: there, replicated: { ...there, replication_enabled: "<is> True" } };
+    for (const [name, extra_specs] of Object.entries(types))
+      await this.ask("POST", "/volume/v3/types", { volume_type: { name, extra_specs } });
   }
 
   /** Ends the agents and the server, in good order: the database file is then complete. */
@@ -191,16 +201,27 @@ export class StorageCloud {
 
 const arrayIn = (stateDir: string): string => join(stateDir, "volumes", "shared");
 
+const replicatedIn = (stateDir: string) => ({
+  name: REPLICATED,
+  hosts: MEMBERS.slice(0, 1),
+  directory: join(stateDir, "volumes", "replicated"),
+  capacityGiB: CAPACITY_GIB,
+  replicationTargets: [{ id: "second", directory: join(stateDir, "volumes", "second") }],
+});
+
 /** A database with users, tokens for the hosts, and the address that the cloud is to keep. */
-async function found(stateDir: string) {
-  const backend = {
+async function found(stateDir: string, replicated: boolean) {
+  const shared = {
     name: BACKEND,
     hosts: MEMBERS,
     cluster: CLUSTER,
     directory: arrayIn(stateDir),
     capacityGiB: CAPACITY_GIB,
   };
-  await writeFile(join(stateDir, "volume-backends.json"), JSON.stringify([backend]));
+  await writeFile(
+    join(stateDir, "volume-backends.json"),
+    JSON.stringify(replicated ? [shared, replicatedIn(stateDir)] : [shared]),
+  );
   const server = await startServer(testSettings(stateDir, { adminPassword: PASSWORD }));
   const tokens = new Map<string, string>();
   for (const member of MEMBERS) tokens.set(member, await server.membership.createToken(member));
