@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 
 /** Runs the programs of this folder one after the other: `npm run bench`, or `npm run bench -- lists accept`. */
-const PROGRAMS = ["start", "lists", "accept", "operations", "scale", "volumes", "live-migration"];
+const PROGRAMS = ["start", "lists", "accept", "operations", "scale", "volumes", "failover", "live-migration"];
 const wanted = process.argv.slice(2);
 for (const name of wanted.length > 0 ? wanted : PROGRAMS) {
   const file = join(import.meta.dirname, `${name}.ts`);
