@@ -60,8 +60,8 @@ export const STAGES: readonly Stage[] = [
     takes: isReal,
     needs: ["test-database", "compute"],
     processes: 2,
-    testMinutes: 10,
-    stageMinutes: 30,
+    testMinutes: 20,
+    stageMinutes: 60,
   },
   {
     name: "contract",
