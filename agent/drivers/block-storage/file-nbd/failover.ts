@@ -32,6 +32,8 @@ async function promote(array: StorageArray, volume: VolumeCopies, target: Site):
   const { main, replica } = volume;
   if (main.site !== target) {
     if (!replica) throw stale("The volume has no second copy.");
+    // Whoever held the volume's lock may have begun to serve it after all others were killed. Nobody begins any more.
+    if (await array.daemonOf(main)) await array.killDaemons(main.site, main.record.volumeId);
     if (!(await isTrusted(array, replica)) || replica.record.state !== "ready") {
       await array.killDaemons(replica.site, replica.record.volumeId);
       await array.pointNowhere(main.site, main.record.volumeId);
