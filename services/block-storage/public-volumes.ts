@@ -8,7 +8,7 @@ import { blockStorageOperations } from "./operations/block-storage-operations.ts
 import { requiredTarget } from "./operations/volume-calls.ts";
 import type { BlockStoragePublic, ServerAttachment, VolumeForServer } from "./public.ts";
 import { attached, beginDetaching, connected, letGo, reserve, rollDetaching } from "./store/attaching.ts";
-import { attachmentsOfServer, transitionAttachment } from "./store/attachments.ts";
+import { attachmentsOf, attachmentsOfServer, transitionAttachment } from "./store/attachments.ts";
 import { changingVolume } from "./store/changing-volume.ts";
 import { findSnapshot, getSnapshot } from "./store/snapshots.ts";
 import { leastSizeOf, type NewVolumeSource, rowFromSource } from "./store/volume-from-source.ts";
@@ -58,6 +58,10 @@ export function publicVolumes(deps: BlockStorageDependencies): BlockStoragePubli
     },
 
     changingVolume,
+    async othersHave(q, { volumeId, serverId }) {
+      const rows = await attachmentsOf(q, volumeId);
+      return rows.some((row) => row.held_by_compute === 0 || row.server_id !== serverId);
+    },
 
     async reserve(t, { volumeId, serverId }) {
       const row = await reserve(t, kernel, { volumeId, serverId, mode: null, heldByCompute: true });

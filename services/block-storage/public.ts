@@ -80,6 +80,12 @@ export interface BlockStoragePublic {
    */
   changingVolume(q: Queries, serverId: string): Promise<string | undefined>;
 
+  /**
+   * Somebody else has the volume, or is about to have it: what this server had of it, an administrator has reset. It is not this
+   * server's to end then.
+   */
+  othersHave(q: Queries, volume: { volumeId: string; serverId: string }): Promise<boolean>;
+
   /** Keeps an available volume for the server. Only Compute can end this attachment. */
   reserve(t: Tx, wanted: { volumeId: string; serverId: string }): Promise<{ attachmentId: string }>;
   /** The volume is served, for the guest on `host`, where it will be `device`. Also when it is served anew. */

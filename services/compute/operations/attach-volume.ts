@@ -76,7 +76,7 @@ export function attachVolumeOperation(deps: ComputeDependencies): Operation<Volu
     .step("serve", {
       slot: ({ input }) => guestSlot(input.serverId),
       effect: async (a, { input }) => ({ connection: await serveVolume(a, deps, input.volumeId) }),
-      undo: (a, { input }) => stopServing(a, deps, input.volumeId),
+      undo: (a, { input }) => stopServing(a, deps, input),
       span: [0, 30],
     })
     .step("connect", {

@@ -77,7 +77,7 @@ export function deleteServerOperation(
         for (const { id, volume_id } of await blockDevicesOf(a.read, input.serverId)) {
           if (volume_id === null) continue;
           try {
-            await stopServing(a, deps, volume_id);
+            await stopServing(a, deps, { volumeId: volume_id, serverId: input.serverId });
             given.push(id);
           } catch (error) {
             // Its backend does not hold up the user.

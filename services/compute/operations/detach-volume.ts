@@ -6,14 +6,17 @@ import type { BlockDeviceRow } from "../store/block-device-tables.ts";
 import { deleteBlockDevice, updateBlockDevice } from "../store/block-devices.ts";
 import { endAction } from "../store/instance-actions.ts";
 import { lockServer } from "../store/servers.ts";
-import { mustStillBeThere, type VolumeOfServerInput, type VolumeTaken } from "./attach-volume.ts";
+import { mustStillBeThere, type VolumeOfServerInput, type VolumeTaken, volumeOfServer } from "./attach-volume.ts";
 import { recordVolumeFault } from "./record-volume-fault.ts";
 import { guestSlot, plugVolume, stopServing, unplugVolume } from "./volume-calls.ts";
 
-/** The API's part of a detach: the volume is on its way out. Throws 400 unless it is in use. */
+/**
+ * The API's part of a detach: the volume is on its way out. Throws 400 unless it is in use. One whose attachment an administrator has
+ * reset is no longer this server's: only the device goes.
+ */
 export async function beginDetach(t: Tx, deps: ComputeDependencies, row: BlockDeviceRow & VolumeTaken): Promise<void> {
   await lockServer(t, row.server_id);
-  await deps.blockStorage.beginDetaching(t, row.volume_id);
+  if (await isStillIts(t, deps, volumeOfServer(row))) await deps.blockStorage.beginDetaching(t, row.volume_id);
   await updateBlockDevice(t, row.id, { state: "leaving" });
 }
 
@@ -41,7 +44,7 @@ export function detachVolumeOperation(deps: ComputeDependencies): Operation<Volu
     })
     .pivot()
     .step("stop-serving", {
-      effect: (a, { input }) => stopServing(a, deps, input.volumeId),
+      effect: (a, { input }) => stopServing(a, deps, input),
       span: [70, 95],
     })
     .step("finish", {
@@ -54,7 +57,15 @@ export function detachVolumeOperation(deps: ComputeDependencies): Operation<Volu
     .onFailed(async (t, { input, operation: op }, { fault }) => {
       await lockServer(t, input.serverId);
       await updateBlockDevice(t, input.deviceId, { state: "present" });
-      await blockStorage.rollDetaching(t, input.volumeId);
+      if (await isStillIts(t, deps, input)) await blockStorage.rollDetaching(t, input.volumeId);
       await recordVolumeFault(t, deps, { serverId: input.serverId, requestId: op.requestId, fault });
     });
+}
+
+async function isStillIts(
+  t: Tx,
+  { blockStorage }: ComputeDependencies,
+  { serverId, volumeId, attachmentId }: VolumeOfServerInput,
+): Promise<boolean> {
+  return (await blockStorage.attachmentsOfServer(t, serverId)).get(volumeId)?.attachmentId === attachmentId;
 }

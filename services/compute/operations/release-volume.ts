@@ -24,7 +24,7 @@ export function releaseVolumeOperation(deps: ComputeDependencies): Operation<Rel
   return operation<ReleaseVolumeInput>(RELEASE, { resource: "server", deadlineMs: minutes(60) })
     .pivot()
     .step("stop-serving", {
-      effect: (a, { input }) => stopServing(a, deps, input.volumeId),
+      effect: (a, { input }) => stopServing(a, deps, input),
       span: [0, 95],
     })
     .step("finish", {

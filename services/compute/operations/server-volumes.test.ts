@@ -7,6 +7,7 @@ import { transition } from "../store/servers.ts";
 import { abandonAll } from "./compute-operations.ts";
 import { Bench } from "./testing/bench.ts";
 import { expectCleanSlate } from "./testing/clean-slate.ts";
+import type { OperationWorld } from "./testing/operation-world.ts";
 
 onBothStores("a server's volumes", (open) => {
   test("a guest that never lets go of a disk keeps it, and its owner is told", async () => {
@@ -171,4 +172,56 @@ onBothStores("a server's volumes", (open) => {
     await expectCleanSlate(world, { serverId: id, host: null, vm: "error" });
     await bench.close();
   });
+
+  test("a volume that was taken from a server by a reset stays with the one that has it by then", async () => {
+    for (const ending of ["detach", "delete"] as const) {
+      const bench = await Bench.open(open);
+      const { world, operations } = bench;
+      const { given } = world;
+      const volumeId = await given.volume();
+      const before = await given.server({ devices: { existing: [volumeId] } });
+      const now = await given.server({ host: "b" });
+      await given.start(operations.power.stop, await given.power(before, "stop"));
+      await world.toTheEnd();
+      await reset(world, before);
+      await given.start(operations.attachVolume, await given.attach(now, volumeId));
+      await world.toTheEnd();
+      if (ending === "detach") await given.start(operations.detachVolume, await given.detach(before));
+      else await given.start(operations.delete, await given.delete(before));
+      await world.toTheEnd();
+      const vm = ending === "detach" ? ("stopped" as const) : ("deleted" as const);
+      const having = { serverId: now, host: "b", vm: "active" as const, volumes: [volumeId] };
+      await expectCleanSlate(world, { serverId: before, host: "a", vm }, having);
+      await bench.close();
+    }
+  });
+
+  test("a server starts without a volume that is no more, and can be rid of it", async () => {
+    const bench = await Bench.open(open);
+    const { world, operations } = bench;
+    const { given } = world;
+    const volumeId = await given.volume();
+    const id = await given.server({ devices: { existing: [volumeId] } });
+    await given.start(operations.power.stop, await given.power(id, "stop"));
+    await world.toTheEnd();
+    await reset(world, id);
+    const removal = { volumeId, force: false, requestId: null };
+    await world.tools.store.tx((t) => world.harness.deps.blockStorage.remove(t, removal));
+    await world.toTheEnd();
+    await given.start(operations.power.start, await given.power(id, "start"));
+    await world.toTheEnd();
+    await given.start(operations.detachVolume, await given.detach(id));
+    await world.toTheEnd();
+    await expectCleanSlate(world, { serverId: id, host: "a", vm: "active" });
+    await bench.close();
+  });
 });
+
+/** An administrator says that nobody has the server's volumes: their attachments are gone, the server knows nothing of it. */
+async function reset(world: OperationWorld, serverId: string): Promise<void> {
+  const { blockStorage } = world.harness.deps;
+  await world.tools.store.tx(async (t) => {
+    for (const { attachmentId } of (await blockStorage.attachmentsOfServer(t, serverId)).values())
+      await blockStorage.letGo(t, attachmentId);
+  });
+}

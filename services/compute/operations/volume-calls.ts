@@ -34,10 +34,15 @@ export async function serveVolume(a: EffectContext, deps: ComputeDependencies, v
 }
 
 /**
- * Nobody is served the volume any more. What its backend refuses, or does not know, is not served either; one that is away, or
- * from which the volume is moving just now, fails as `unavailable`.
+ * The server is served the volume no more. What its backend refuses, or does not know, is not served either; one that is away, or
+ * from which the volume is moving just now, fails as `unavailable`. What others have by now goes on being served.
  */
-export async function stopServing(a: EffectContext, deps: ComputeDependencies, volumeId: string): Promise<void> {
+export async function stopServing(
+  a: EffectContext,
+  deps: ComputeDependencies,
+  { volumeId, serverId }: { volumeId: string; serverId: string },
+): Promise<void> {
+  if (await deps.blockStorage.othersHave(a.read, { volumeId, serverId })) return;
   if ((await deps.blockStorage.find(a.read, volumeId))?.moving)
     throw new CloudError("unavailable", "compute.volume_moving", `Volume ${volumeId} is moving to another backend.`);
   try {
@@ -50,10 +55,12 @@ export async function stopServing(a: EffectContext, deps: ComputeDependencies, v
   }
 }
 
-/** Before a guest starts: a backend may have been away, and its host may have been another. */
+/** Before a guest starts: a backend may have been away, and its host may have been another. As `guestSpec`, without what was reset. */
 export async function serveVolumesOf(a: EffectContext, deps: ComputeDependencies, serverId: string): Promise<void> {
+  const attachments = await deps.blockStorage.attachmentsOfServer(a.read, serverId);
   for (const row of await blockDevicesOf(a.read, serverId))
-    if (row.volume_id !== null && isInGuest(row)) await serveVolume(a, deps, row.volume_id);
+    if (row.volume_id !== null && isInGuest(row) && attachments.has(row.volume_id))
+      await serveVolume(a, deps, row.volume_id);
 }
 
 /**
