@@ -150,7 +150,7 @@ export class DaemonTalk {
 
   /**
    * Copies every write to `target` from now on; without `equal`, also what is there already. A mirror that cannot read or write
-   * waits to be ended: by itself it would end in the midst of clients' writes, which QEMU does not survive (docs/decisions/0013).
+   * waits to be ended: by itself it would end in the midst of clients' writes, which QEMU does not survive (docs/decisions/0015).
    */
   async startMirror(target: Connection, equal: boolean): Promise<void> {
     await this.#qmp.execute("blockdev-add", {

@@ -26,7 +26,7 @@ interface Job {
 /**
  * Copies the guest's layer to the destination and keeps the copy equal while the guest writes. The job stays on record after
  * its end, so that an agent that comes back can tell success from failure. One that cannot read or write waits to be dropped:
- * by itself it would end in the midst of the guest's writes, which QEMU does not survive (docs/decisions/0013).
+ * by itself it would end in the midst of the guest's writes, which QEMU does not survive (docs/decisions/0015).
  */
 export async function ensureMirror(qmp: Qmp, uri: string): Promise<void> {
   if (await mirrorState(qmp)) return;
