@@ -7,6 +7,7 @@ import { ABILITIES, backendFacts, settleOne, settleReplicas } from "./facts.ts";
 import { failover } from "./failover.ts";
 import { adopt, listManageable, release } from "./manage.ts";
 import type { FileNbdOptions } from "./options.ts";
+import { serveAgain } from "./serve-again.ts";
 import { ensureExported, ensureNotExported, ensureSize, factsOf } from "./serving.ts";
 import { checkedId } from "./site.ts";
 import { ensureSnapshot, findSnapshot, removeSnapshot, snapshotFacts } from "./snapshots.ts";
@@ -17,7 +18,7 @@ const BACKEND = "backend";
 
 /**
  * Volumes as raw files, served over NBD by one storage daemon each. Daemons go on without the agent; a new driver over the same
- * folders finds and adopts them. Members of a cluster each have one over the same folder.
+ * folders finds and adopts them, and serves again what has died. Members of a cluster each have one over the same folder.
  */
 export async function createFileNbdDriver(options: FileNbdOptions): Promise<BlockStorageDriver> {
   return new FileNbdDriver(await StorageArray.prepare(options));
@@ -32,6 +33,7 @@ class FileNbdDriver implements BlockStorageDriver {
   readonly manageable: ManageableVolumes;
   readonly #array: StorageArray;
   readonly #closing = new AbortController();
+  readonly #servingAgain: Promise<void>;
 
   constructor(array: StorageArray) {
     const { backend, cluster } = array.options;
@@ -60,6 +62,7 @@ class FileNbdDriver implements BlockStorageDriver {
         this.#alone([id], call, async () => this.#facts(await adopt(array, id, wanted, call))),
       release: (id, call) => this.#alone([id], call, () => release(array, id)),
     };
+    this.#servingAgain = serveAgain(array, this.#closing.signal);
   }
 
   async stats() {
@@ -137,6 +140,7 @@ class FileNbdDriver implements BlockStorageDriver {
 
   async close(): Promise<void> {
     this.#closing.abort();
+    await this.#servingAgain;
   }
 
   #facts(volume: VolumeCopies): Promise<VolumeFacts> {

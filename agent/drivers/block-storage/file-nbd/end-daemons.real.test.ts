@@ -33,8 +33,7 @@ test("what serves from some arrays ends, of both copies, and nothing else; what 
     await untouched.write(0, patternOf(2));
 
     await env.a.restart();
-    assert.equal((await env.a.driver.inspect(volumeId))?.replica, "stale");
-    await env.a.driver.ensureExported(volumeId, c.call());
+    await c.until("served again", async () => (await env.a.driver.inspect(volumeId))?.connection !== null);
     assert.ok(patternOf(1).equals(await client.read(0, 4096)));
     for (const each of [client, untouched]) each.close();
     await env.a.driver.ensureNotExported(volumeId, c.call());
