@@ -54,7 +54,10 @@ test(`${LIVES} creates, snapshots and deletes while one member is killed every f
     await until(`${kind} ${id} is available`, LIMIT_MS, async () => {
       const shown = await cloud.get<Record<string, Made>>(`/volume/v3/${kind}s/${id}`);
       const status = shown[kind]?.status ?? "";
-      assert.ok(["creating", "available"].includes(status), `${kind} ${id} is ${status}`);
+      if (!["creating", "available"].includes(status)) {
+        const why = JSON.stringify(await cloud.get(`/v1/operations?resource_id=${id}`));
+        assert.fail(`${kind} ${id} is ${status}: ${why}`);
+      }
       return status === "available";
     });
   };
@@ -101,6 +104,8 @@ test(`${LIVES} creates, snapshots and deletes while one member is killed every f
       await cloud.kill(member);
       await sleep(systemClock, AWAY_MS.least + below(AWAY_MS.more));
       await cloud.launch(member);
+      // Only one of them is away at a time.
+      await cloud.untilHeard(member, systemClock.now());
       // On a busy machine both would be dead all the time else, and nothing would get done.
       await until(`${member} is heard`, LIMIT_MS, async () => over || (await cloud.hears(member)));
       for (let waited = 0; waited < KILL_EVERY_MS && !over; waited += LOOK_MS) await sleep(systemClock, LOOK_MS);

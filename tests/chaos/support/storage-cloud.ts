@@ -22,8 +22,8 @@ const REPLICATED = "replicated";
 const PASSWORD = "storage-cloud";
 const START_LIMIT_MS = 60_000;
 const CAPACITY_GIB = 2_000;
-/** A beat each second; four may be missed. */
-const CONFIG = "fleet:\n  report_interval: 1\n  service_down_time: 5\n";
+/** A beat each second; a machine that does much else delays them, and a volume cannot be placed while no member is up. */
+const CONFIG = "fleet:\n  report_interval: 1\n  service_down_time: 30\n";
 
 interface Service {
   readonly host: string;
@@ -98,6 +98,15 @@ export class StorageCloud {
       member,
     );
     this.#spawn(member, args);
+  }
+
+  /** Waits until the member was heard after that moment. */
+  async untilHeard(member: string, since: number): Promise<void> {
+    await until(`${member} is heard`, START_LIMIT_MS, async () => {
+      const path = `/volume/v3/os-services?binary=cinder-volume&host=${member}@${BACKEND}`;
+      const [service] = (await this.get<{ services: Service[] }>(path)).services;
+      return Date.parse(`${service?.updated_at}Z`) > since;
+    });
   }
 
   /** `kill -9` of the member's agent. Throws when that had ended by itself. */
