@@ -2,6 +2,7 @@ import type { BackendFacts } from "../../../protocol/block-storage.ts";
 import type { StorageArray } from "./array.ts";
 import { activeSite, poolUse } from "./pool.ts";
 import { settleReplica } from "./replica.ts";
+import type { Site } from "./site.ts";
 
 export const ABILITIES = ["replication", "migration", "manageable", "clustering"] as const;
 
@@ -40,9 +41,23 @@ async function servesAll(array: StorageArray): Promise<boolean> {
   if (!reachable) return false;
   for (const record of await site.copies()) {
     if (record.role !== "main" || !record.exported || record.state !== "ready") continue;
-    if (!(await array.daemonOf({ site, record }))) return false;
+    if (!(await array.daemonOf({ site, record })) && (await staysUnserved(array, site, record.volumeId))) return false;
   }
   return true;
+}
+
+/** One that somebody works on may be on its way to being served: it says nothing of the backend. */
+async function staysUnserved(array: StorageArray, site: Site, volumeId: string): Promise<boolean> {
+  const signal = AbortSignal.timeout(PATIENCE_MS);
+  const look = async () => {
+    const record = await site.copy(volumeId);
+    const meant = record?.role === "main" && record.exported && record.state === "ready";
+    return meant && !(await array.daemonOf({ site, record }));
+  };
+  return await array.locks.holding([volumeId], signal, look).catch((error: unknown) => {
+    if (error !== signal.reason) throw error;
+    return false;
+  });
 }
 
 /** How long a look waits for whoever works on a volume. What it would have seen is on record by then, or seen next time. */
