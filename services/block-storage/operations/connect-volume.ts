@@ -4,14 +4,7 @@ import { type Operation, operation } from "../../../kernel/operations/definition
 import type { AttachMode } from "../domain/can-attach.ts";
 import { connected, letGo } from "../store/attaching.ts";
 import { getVolume } from "../store/volumes.ts";
-import {
-  answerOf,
-  connectionOf,
-  connectionSlot,
-  isServedToOthers,
-  requiredTarget,
-  type VolumeTools,
-} from "./volume-calls.ts";
+import { connectionOf, connectionSlot, endServing, requiredTarget, type VolumeTools } from "./volume-calls.ts";
 
 export interface ConnectVolumeInput {
   readonly volumeId: string;
@@ -38,10 +31,8 @@ export function connectVolumeOperation(deps: VolumeTools): Operation<ConnectVolu
       },
       undo: async (a, { input }) => {
         const { volumeId, attachmentId } = input;
-        if (await isServedToOthers(a.read, volumeId, attachmentId === null ? [] : [attachmentId])) return;
-        const { backend, to } = requiredTarget(await getVolume(a.read, volumeId));
         // A backend that refuses this too has nothing that it could serve.
-        await answerOf(a.call(blockStorageVerbs, "volume.ensureNotExported", { backend, volumeId }, { to }));
+        await endServing(a, volumeId, attachmentId === null ? [] : [attachmentId]);
       },
       span: [0, 95],
     })

@@ -1,18 +1,10 @@
-import { blockStorageVerbs } from "../../../agent/protocol/block-storage.ts";
 import { minutes } from "../../../kernel/clock/clock.ts";
 import { type Operation, operation } from "../../../kernel/operations/definition.ts";
 import type { Tx } from "../../../kernel/store/store.ts";
 import { letGo, lockedVolume, settleAfterDetach } from "../store/attaching.ts";
 import { findAttachment, transitionAttachment } from "../store/attachments.ts";
 import { findVolume } from "../store/volumes.ts";
-import {
-  answerOf,
-  connectionSlot,
-  isServedToOthers,
-  type Outcome,
-  targetOf,
-  type VolumeTools,
-} from "./volume-calls.ts";
+import { connectionSlot, endServing, type Outcome, type VolumeTools } from "./volume-calls.ts";
 
 export interface DisconnectVolumeInput {
   readonly volumeId: string;
@@ -33,14 +25,7 @@ export function disconnectVolumeOperation(deps: VolumeTools): Operation<Disconne
     .step("stop-serving", {
       slot: ({ input }) => connectionSlot(input.volumeId),
       effect: async (a, { input }): Promise<Outcome> => {
-        const { volumeId, attachmentIds } = input;
-        const volume = await findVolume(a.read, volumeId);
-        const target = volume ? targetOf(volume) : null;
-        if (target === null || (await isServedToOthers(a.read, volumeId, attachmentIds))) return { ok: true };
-        const { backend, to } = target;
-        const outcome = await answerOf(
-          a.call(blockStorageVerbs, "volume.ensureNotExported", { backend, volumeId }, { to }),
-        );
+        const outcome = await endServing(a, input.volumeId, input.attachmentIds);
         return !outcome.ok && outcome.fault.code === "storage.volume_not_found" ? { ok: true } : outcome;
       },
       span: [0, 95],

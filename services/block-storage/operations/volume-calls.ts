@@ -1,17 +1,18 @@
-import type { VolumeFacts } from "../../../agent/protocol/block-storage.ts";
+import { blockStorageVerbs, type VolumeFacts } from "../../../agent/protocol/block-storage.ts";
 import type { Connection } from "../../../agent/protocol/connection.ts";
 import type { Clock } from "../../../kernel/clock/clock.ts";
 import { CloudError, type PublicFault, publicFault } from "../../../kernel/errors/cloud-error.ts";
 import type { FleetSettings } from "../../../kernel/fleet/settings.ts";
 import type { IdSource } from "../../../kernel/ids/ids.ts";
 import type { OperationControl } from "../../../kernel/operations/control.ts";
+import type { EffectContext } from "../../../kernel/operations/definition.ts";
 import type { Queries } from "../../../kernel/store/store.ts";
 import type { ImagePublic } from "../../image/public.ts";
 import { parsePlace, withoutPool } from "../domain/place.ts";
 import type { Pool } from "../scheduler/pools.ts";
 import type { BlockStorageSettings } from "../settings.ts";
 import { attachmentsOf } from "../store/attachments.ts";
-import type { VolumeRow } from "../store/tables.ts";
+import type { AttachmentRow, VolumeRow } from "../store/tables.ts";
 import { findVolume } from "../store/volumes.ts";
 
 /** What operations on volumes work with. */
@@ -80,7 +81,7 @@ export async function answerWith<T, V>(work: Promise<T>, keep: (answer: T) => V)
   }
 }
 
-/** Whether a volume is served is decided by one at a time. */
+/** Whether a volume is served to clients other than Compute is decided by one at a time. */
 export function connectionSlot(volumeId: string): { key: string; max: number } {
   return { key: `connection-of:${volumeId}`, max: 1 };
 }
@@ -91,9 +92,27 @@ export function connectionOf(facts: VolumeFacts): Connection {
   throw new CloudError("unavailable", "block-storage.not_served", `Volume ${facts.volumeId} is not being served yet.`);
 }
 
-/** Somebody else than these attachments is connected to the volume, or it is in use without saying by whom. */
-export async function isServedToOthers(q: Queries, volumeId: string, own: readonly string[]): Promise<boolean> {
+/**
+ * Ends the serving to these attachments, unless somebody else has the volume. Compute serves what it has reserved without
+ * `connectionSlot`: when it reserves the volume while its backend ends the serving, the volume is served again.
+ */
+export async function endServing(a: EffectContext, volumeId: string, own: readonly string[]): Promise<Outcome> {
+  const volume = await findVolume(a.read, volumeId);
+  const target = volume ? targetOf(volume) : null;
+  if (target === null) return { ok: true };
+  const { backend, to } = target;
+  const tell = (verb: "volume.ensureExported" | "volume.ensureNotExported") =>
+    answerOf(a.call(blockStorageVerbs, verb, { backend, volumeId }, { to }));
+  const ended = (await isServedToOthers(a.read, volumeId, own)) ? null : await tell("volume.ensureNotExported");
+  // Also when an earlier try came no further than to the end of the serving.
+  if (await isServedToOthers(a.read, volumeId, own)) await tell("volume.ensureExported");
+  return ended ?? { ok: true };
+}
+
+/** Somebody else than these attachments is, or is just being, connected to the volume, or it is in use without saying by whom. */
+async function isServedToOthers(q: Queries, volumeId: string, own: readonly string[]): Promise<boolean> {
   const rows = await attachmentsOf(q, volumeId);
-  if (rows.some((row) => !own.includes(row.id) && row.attach_status !== "reserved")) return true;
+  const isServed = (row: AttachmentRow) => row.attach_status !== "reserved" || row.held_by_compute === 1;
+  if (rows.some((row) => !own.includes(row.id) && isServed(row))) return true;
   return rows.length === 0 && (await findVolume(q, volumeId))?.status === "in-use";
 }

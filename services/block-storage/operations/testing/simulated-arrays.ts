@@ -34,7 +34,7 @@ export class SimulatedArray {
   /** Refuses everything with this, or with nothing at all: its agent is away. */
   refusal: CloudError | null = null;
   /** What happens just before a verb is done. */
-  before: (verb: string) => void = () => {};
+  before: (verb: string) => void | Promise<void> = () => {};
 
   get provisioned(): number {
     return [...this.volumes.values()].reduce((sum, volume) => sum + volume.sizeGiB, 0);
@@ -48,7 +48,7 @@ export class SimulatedArrays {
   readonly told: string[] = [];
 
   readonly callers: CallerFactory = {
-    caller: () => async (_table, verb, input, options) => this.#answer(verb, input as never, options) as never,
+    caller: () => async (_table, verb, input, options) => (await this.#answer(verb, input as never, options)) as never,
   };
 
   of(scope: string): SimulatedArray {
@@ -69,7 +69,7 @@ export class SimulatedArrays {
     ]);
   }
 
-  #answer(verb: string, input: Inputs & { backend: string }, { to }: CallOptions): unknown {
+  async #answer(verb: string, input: Inputs & { backend: string }, { to }: CallOptions): Promise<unknown> {
     if (verb === "compute.ensureVolumeSize" && "host" in to) {
       this.told.push(`${to.host} ${verb} ${input.sizeBytes / GIB} GiB`);
       return {};
@@ -78,7 +78,7 @@ export class SimulatedArrays {
     const array = this.of(scope);
     this.told.push(`${scope} ${verb}`);
     if (array.refusal) throw array.refusal;
-    array.before(verb);
+    await array.before(verb);
     const { volumeId, snapshotId, sizeGiB, spec } = input;
     switch (verb) {
       case "volume.ensure":
