@@ -159,6 +159,24 @@ export const coreCases: readonly BlockStorageCase[] = [
     },
   },
   {
+    name: "what has died is served again with nobody asking for the volume: who reports sees to it",
+    async run(c) {
+      const { driver } = c.env.a;
+      const volumeIds = [await c.volume(), await c.volume()];
+      const streams: WriteStream[] = [];
+      for (const id of volumeIds) streams.push(new WriteStream(await c.client(id)));
+      const idle = await c.volume();
+      await c.env.killArray("default");
+      const before = streams.map(({ acknowledged }) => acknowledged);
+      await c.until("the backend to be up", async () => (await driver.stats()).backendState === "up");
+      for (const [i, stream] of streams.entries()) {
+        await c.until("writes after it", async () => stream.acknowledged > (before[i] ?? 0) + 10);
+        await stream.verify();
+      }
+      assert.equal((await driver.inspect(idle))?.exported, false);
+    },
+  },
+  {
     name: "a frozen backend makes nothing new; what it has is served, grows and goes",
     async run(c) {
       const { driver } = c.env.a;

@@ -16,6 +16,9 @@ const LONGEST_RUN_DIR = 107 - 55;
 
 const NEW_BACKEND: BackendRecord = { generation: 0, active: null, failingBack: false, frozen: false };
 
+/** The lock of the backend as a whole; no volume's: their ids are UUIDs. Whoever takes a volume's lock too takes this one first. */
+export const BACKEND = "backend";
+
 /** A copy of a volume together with the array that holds it. */
 export interface Copy {
   site: Site;

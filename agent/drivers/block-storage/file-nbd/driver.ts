@@ -1,7 +1,7 @@
 import type { VolumeFacts, VolumeSpec } from "../../../protocol/block-storage.ts";
 import type { Call } from "../../../runtime/call.ts";
 import type { BlockStorageDriver, Clustering, ManageableVolumes, Replication, VolumeMigration } from "../driver.ts";
-import { StorageArray, type VolumeCopies } from "./array.ts";
+import { BACKEND, StorageArray, type VolumeCopies } from "./array.ts";
 import { abandonCopy, copyOut, finishCopy, receive } from "./copy-out.ts";
 import { ABILITIES, backendFacts, settleOne, settleReplicas } from "./facts.ts";
 import { failover } from "./failover.ts";
@@ -13,12 +13,9 @@ import { checkedId } from "./site.ts";
 import { ensureSnapshot, findSnapshot, removeSnapshot, snapshotFacts } from "./snapshots.ts";
 import { ensureVolume, removeVolume } from "./volumes.ts";
 
-/** Locks of this name are no volume's: ids are UUIDs. */
-const BACKEND = "backend";
-
 /**
  * Volumes as raw files, served over NBD by one storage daemon each. Daemons go on without the agent; a new driver over the same
- * folders finds and adopts them, and serves again what has died. Members of a cluster each have one over the same folder.
+ * folders finds and adopts them. What has died is served again, at the start and by who asks for `stats`. Members of a cluster each have one over the same folder.
  */
 export async function createFileNbdDriver(options: FileNbdOptions): Promise<BlockStorageDriver> {
   return new FileNbdDriver(await StorageArray.prepare(options));
@@ -33,7 +30,7 @@ class FileNbdDriver implements BlockStorageDriver {
   readonly manageable: ManageableVolumes;
   readonly #array: StorageArray;
   readonly #closing = new AbortController();
-  readonly #servingAgain: Promise<void>;
+  #servingAgain: Promise<void> | undefined;
 
   constructor(array: StorageArray) {
     const { backend, cluster } = array.options;
@@ -62,15 +59,19 @@ class FileNbdDriver implements BlockStorageDriver {
         this.#alone([id], call, async () => this.#facts(await adopt(array, id, wanted, call))),
       release: (id, call) => this.#alone([id], call, () => release(array, id)),
     };
-    this.#servingAgain = serveAgain(array, this.#closing.signal);
+    this.#serveAgain();
   }
 
+  /** What it finds dead it tells of, and serves again for the next one to find. */
   async stats() {
     await settleReplicas(this.#array, this.#closing.signal);
-    return backendFacts(
+    const facts = await backendFacts(
       this.#array,
       ABILITIES.filter((ability) => this[ability] !== undefined),
+      this.#closing.signal,
     );
+    if (facts.backendState === "down") this.#serveAgain();
+    return facts;
   }
 
   async list(): Promise<VolumeFacts[]> {
@@ -141,6 +142,13 @@ class FileNbdDriver implements BlockStorageDriver {
   async close(): Promise<void> {
     this.#closing.abort();
     await this.#servingAgain;
+  }
+
+  /** Nobody waits for it but `close`: it may take longer than the one who asks for facts has time. */
+  #serveAgain(): void {
+    this.#servingAgain ??= serveAgain(this.#array, this.#closing.signal).finally(() => {
+      this.#servingAgain = undefined;
+    });
   }
 
   #facts(volume: VolumeCopies): Promise<VolumeFacts> {

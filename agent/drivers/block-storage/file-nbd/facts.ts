@@ -3,11 +3,16 @@ import type { StorageArray } from "./array.ts";
 import { activeSite, poolUse } from "./pool.ts";
 import { settleReplica } from "./replica.ts";
 import type { Site } from "./site.ts";
+import { whenFree } from "./when-free.ts";
 
 export const ABILITIES = ["replication", "migration", "manageable", "clustering"] as const;
 
 /** `down` when a volume that is meant to be served is not, or the array's disk is not there. */
-export async function backendFacts(array: StorageArray, abilities: string[]): Promise<BackendFacts> {
+export async function backendFacts(
+  array: StorageArray,
+  abilities: string[],
+  closing: AbortSignal,
+): Promise<BackendFacts> {
   const { backend, capacityGiB, reservedPercent } = array.options;
   const [record, site] = [await array.backend(), await activeSite(array)];
   const { provisionedGiB, volumes } = await poolUse(site);
@@ -17,7 +22,7 @@ export async function backendFacts(array: StorageArray, abilities: string[]): Pr
     driverVersion: "1",
     protocol: "NBD",
     backend,
-    backendState: (await servesAll(array)) ? "up" : "down",
+    backendState: (await servesAll(array, closing)) ? "up" : "down",
     totalGiB: capacityGiB,
     freeGiB: Math.max(0, capacityGiB - provisionedGiB),
     provisionedGiB,
@@ -32,7 +37,7 @@ export async function backendFacts(array: StorageArray, abilities: string[]): Pr
   };
 }
 
-async function servesAll(array: StorageArray): Promise<boolean> {
+async function servesAll(array: StorageArray, closing: AbortSignal): Promise<boolean> {
   const site = await activeSite(array);
   const reachable = await site.requireReachable().then(
     () => true,
@@ -41,27 +46,26 @@ async function servesAll(array: StorageArray): Promise<boolean> {
   if (!reachable) return false;
   for (const record of await site.copies()) {
     if (record.role !== "main" || !record.exported || record.state !== "ready") continue;
-    if (!(await array.daemonOf({ site, record })) && (await staysUnserved(array, site, record.volumeId))) return false;
+    if (await array.daemonOf({ site, record })) continue;
+    if (await staysUnserved(array, site, record.volumeId, closing)) return false;
   }
   return true;
 }
 
 /** One that somebody works on may be on its way to being served: it says nothing of the backend. */
-async function staysUnserved(array: StorageArray, site: Site, volumeId: string): Promise<boolean> {
-  const signal = AbortSignal.timeout(PATIENCE_MS);
+async function staysUnserved(
+  array: StorageArray,
+  site: Site,
+  volumeId: string,
+  closing: AbortSignal,
+): Promise<boolean> {
   const look = async () => {
     const record = await site.copy(volumeId);
     const meant = record?.role === "main" && record.exported && record.state === "ready";
     return meant && !(await array.daemonOf({ site, record }));
   };
-  return await array.locks.holding([volumeId], signal, look).catch((error: unknown) => {
-    if (error !== signal.reason) throw error;
-    return false;
-  });
+  return (await whenFree(array.locks, volumeId, closing, look)) ?? false;
 }
-
-/** How long a look waits for whoever works on a volume. What it would have seen is on record by then, or seen next time. */
-const PATIENCE_MS = 500;
 
 /** Records of served volumes' second copies follow what their mirrors do by themselves. */
 export async function settleReplicas(array: StorageArray, closing: AbortSignal): Promise<void> {
@@ -72,13 +76,7 @@ export async function settleReplicas(array: StorageArray, closing: AbortSignal):
 }
 
 export async function settleOne(array: StorageArray, volumeId: string, closing: AbortSignal): Promise<void> {
-  const signal = AbortSignal.any([closing, AbortSignal.timeout(PATIENCE_MS)]);
-  await array.locks
-    .holding([volumeId], signal, () => settle(array, volumeId))
-    .catch((error: unknown) => {
-      closing.throwIfAborted();
-      if (error !== signal.reason) throw error;
-    });
+  await whenFree(array.locks, volumeId, closing, () => settle(array, volumeId));
 }
 
 async function settle(array: StorageArray, volumeId: string): Promise<void> {

@@ -1,10 +1,12 @@
-import type { StorageArray } from "./array.ts";
+import { BACKEND, type StorageArray } from "./array.ts";
 import { activeSite } from "./pool.ts";
 import { ensureServing, requireServable } from "./serving.ts";
+import { whenFree } from "./when-free.ts";
 
 /**
- * Serves what is meant to be served and is not: the machine was started anew, or a daemon died with nobody there to see it. Guests
- * wait for that at the volume's address. What cannot be served now is left to whoever asks for it. Never rejects.
+ * Serves what is meant to be served and is not: the machine was started anew, or a daemon died. Guests wait for that at the
+ * volume's address. What a failover or anybody else works on is theirs; that, and what cannot be served now, is left to the next
+ * time. Never rejects.
  */
 export async function serveAgain(array: StorageArray, closing: AbortSignal): Promise<void> {
   const tell = (about: object) => (error: unknown) => {
@@ -16,13 +18,19 @@ export async function serveAgain(array: StorageArray, closing: AbortSignal): Pro
   });
   for (const volume of volumes) {
     if (closing.aborted) return;
-    await array.locks.holding([volume], closing, () => serve(array, volume)).catch(tell({ volume }));
+    const alone = () => whenFree(array.locks, volume, closing, () => serve(array, volume));
+    await whenFree(array.locks, BACKEND, closing, alone).catch(tell({ volume }));
   }
 }
 
 async function wanted(array: StorageArray): Promise<string[]> {
-  const copies = await (await activeSite(array)).copies();
-  return copies.flatMap(({ volumeId, exported, role }) => (exported && role === "main" ? [volumeId] : []));
+  const site = await activeSite(array);
+  const unserved: string[] = [];
+  for (const record of await site.copies()) {
+    if (record.exported && record.role === "main" && !(await array.daemonOf({ site, record })))
+      unserved.push(record.volumeId);
+  }
+  return unserved;
 }
 
 async function serve(array: StorageArray, volumeId: string): Promise<void> {

@@ -66,14 +66,14 @@ class SimBlockStorageDriver implements BlockStorageDriver {
     return this.#act("backend.stats", this.#closing.signal, () => {
       const { capacityGiB, provisionedGiB, reservedPercent, targets, active, frozen, volumes, backend, lost } =
         this.#pool;
-      const unserved = [...volumes.values()].some((volume) => volume.exported && !volume.served);
-      return {
+      const unserved = [...volumes.values()].filter((volume) => volume.exported && !volume.served);
+      const facts: BackendFacts = {
         driver: this.kind,
         vendor: "Pileus",
         driverVersion: "1",
         protocol: "NBD",
         backend,
-        backendState: unserved || lost.has(this.#pool.activeSite) ? "down" : "up",
+        backendState: unserved.length > 0 || lost.has(this.#pool.activeSite) ? "down" : "up",
         totalGiB: capacityGiB,
         freeGiB: Math.max(0, capacityGiB - provisionedGiB),
         provisionedGiB,
@@ -86,6 +86,8 @@ class SimBlockStorageDriver implements BlockStorageDriver {
         volumes: volumes.size,
         abilities: ABILITIES.filter((ability) => this[ability] !== undefined),
       };
+      for (const volume of unserved) this.#pool.serveAgain(volume);
+      return facts;
     });
   }
 

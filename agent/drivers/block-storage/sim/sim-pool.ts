@@ -119,6 +119,11 @@ export class SimPool {
     this.makeEqual(volume);
   }
 
+  /** What has died is served again where the volume's array can serve. */
+  serveAgain(volume: SimVolume): void {
+    if (volume.site === this.activeSite && !this.lost.has(volume.site)) this.serve(volume);
+  }
+
   makeEqual(volume: SimVolume): void {
     if (!volume.replica || this.active !== null || this.lost.has(volume.replica.site)) return;
     if (!volume.replica.inSync) volume.replica.disk = volume.disk.copy();
