@@ -151,6 +151,16 @@ onBothStores("migrating and retyping volumes", (open) => {
     assert.equal((await extend(foreign)).status, 202);
   });
 
+  const cancelled = async (id: string) => {
+    const rows = await world.store.read
+      .tables<OperationTables>()
+      .selectFrom("operations")
+      .select("cancelled")
+      .where("resource_id", "=", id)
+      .execute();
+    return rows.map((row) => row.cancelled);
+  };
+
   it("while it moves nothing else happens to it, unless an administrator ends the move", async () => {
     const id = await given();
     await migrate(id, { host: "node1@lvm" });
@@ -169,13 +179,11 @@ onBothStores("migrating and retyping volumes", (open) => {
       assert.equal((await world.ask("member", "POST", path, { body })).status, 400, path);
     assert.equal((await world.ask("member", "DELETE", `/volumes/${id}`)).status, 400);
     assert.equal((await act(id, { "os-reset_status": { migration_status: "none" } })).status, 202);
-    const cancelled = await world.store.read
-      .tables<OperationTables>()
-      .selectFrom("operations")
-      .select("cancelled")
-      .where("resource_id", "=", id)
-      .executeTakeFirstOrThrow();
-    assert.equal(cancelled.cancelled, 1);
+    assert.deepEqual(await cancelled(id), [1]);
+    const served = await givenInUse(1);
+    await migrate(served, { host: "node1@lvm" });
+    assert.equal((await act(served, { "os-reset_status": { attach_status: "detached" } })).status, 202);
+    assert.deepEqual(await cancelled(served), [1]);
     const arriving = await given();
     await migrate(arriving, { host: "node1@lvm" });
     await world.store.tx((t) =>
@@ -186,7 +194,8 @@ onBothStores("migrating and retyping volumes", (open) => {
         .where("resource_id", "=", arriving)
         .execute(),
     );
-    assert.equal((await act(arriving, { "os-reset_status": { status: "available" } })).status, 400);
+    for (const body of [{ status: "available" }, { attach_status: "detached" }])
+      assert.equal((await act(arriving, { "os-reset_status": body })).status, 400);
   });
 
   it("a completion has nothing to complete", async () => {

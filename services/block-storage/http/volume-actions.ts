@@ -5,6 +5,7 @@ import { action, actionRoute, type Route } from "../../../kernel/http/route.ts";
 import { adminMetadataOf } from "../domain/can-attach.ts";
 import { invalidVolume, READABLE } from "../domain/can-volume.ts";
 import { VOLUME_STATUSES, type VolumeStatus } from "../domain/volume-state.ts";
+import { lockedVolume } from "../store/attaching.ts";
 import { detachAll, hasAttachments } from "../store/attachments.ts";
 import { checkVolumeSize, demandOf, reserveQuota } from "../store/volume-quotas.ts";
 import { getVolume, transition, updateDetails } from "../store/volumes.ts";
@@ -180,11 +181,12 @@ export function volumeActionRoutes(deps: FaceDependencies): Route[] {
     const moving = MIGRATION_STATUSES.find((known) => known === migration);
     if (migration && !moving) throw invalidVolume(`A migration_status cannot be reset to ${migration}.`);
     await store.tx(async (t) => {
+      const volume = await lockedVolume(t, id);
       if (status === "in-use" && !(await hasAttachments(t, id)))
         throw invalidVolume(`Volume ${id} has no attachments, so it cannot be in use.`);
       if (status) await abandonWork(t, deps, id);
-      else if (moving) await endMoves(t, deps, id);
-      const volume = await getVolume(t, id);
+      // A move serves at its destination whoever had the volume when it began.
+      else if (moving || attachStatus === "detached") await endMoves(t, deps, id);
       const { attached_mode: _, ...noted } = adminMetadataOf(volume);
       if (attachStatus === "detached") await detachAll(t, id);
       const set = {
