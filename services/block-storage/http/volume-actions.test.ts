@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, it } from "node:test";
-import type { Answer } from "../../../kernel/http/testing/people-api.ts";
+import { type Answer, PROJECT } from "../../../kernel/http/testing/people-api.ts";
 import type { Tx } from "../../../kernel/store/store.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
+import { reserveQuota } from "../store/volume-quotas.ts";
 import { getVolume, transition } from "../store/volumes.ts";
 import { type BlockStorageWorld, blockStorageWorld } from "../testing/block-storage-world.ts";
 
@@ -35,5 +36,18 @@ onBothStores("actions on a volume that is just being changed", (open) => {
     );
     assert.equal(status, 202);
     assert.deepEqual(JSON.parse((await world.volume(id)).admin_metadata), { readonly: "True" });
+  });
+
+  it("an extension reckons with the size that the one before it has made", async () => {
+    const { id } = await world.givenVolume({ status: "extending", size_gib: 2 });
+    const to = { status: "available" as const, set: { size_gib: 5 } };
+    const { status } = await meanwhile(id, { "os-extend": { new_size: 3 } }, async (t) => {
+      // Lets the other request come as far as to its own check of the quota.
+      await reserveQuota(t, PROJECT, {});
+      await transition(t, { clock: world.clock, id, from: null, to, action: "test" });
+    });
+    assert.equal(status, 400);
+    const { status: state, size_gib } = await world.volume(id);
+    assert.deepEqual([state, size_gib], ["available", 5]);
   });
 });

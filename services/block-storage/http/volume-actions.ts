@@ -74,7 +74,7 @@ export function volumeActionRoutes(deps: FaceDependencies): Route[] {
               const online = request.version.atLeast("3.42");
               const { size_gib: old, status } = await (online
                 ? lockLeftAlone(t, deps, volume.id)
-                : getVolume(t, volume.id));
+                : lockedVolume(t, volume.id));
               if (sizeGiB <= old) throw invalidVolume(`The new size must be greater than the volume's, ${old} GiB.`);
               const growth = demandOf("growth", volume.type_name, sizeGiB - old);
               await reserveQuota(t, volume.project_id, growth);
