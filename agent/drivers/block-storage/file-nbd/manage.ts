@@ -37,7 +37,8 @@ export async function adopt(
 ): Promise<VolumeCopies> {
   const { reference, replicated } = options;
   const file = array.own.importFile(reference);
-  const known = await array.find(volumeId);
+  const found = await array.find(volumeId);
+  const known = found?.main.record.state === "removing" ? undefined : found;
   if (known && known.main.record.adoptedFrom !== reference) throw taken("The volume exists already.");
   if (!known && !(await exists(file))) throw taken("There is no such data on the array, or it is a volume already.");
   const sizeGiB = known?.main.record.sizeGiB ?? Math.max(1, Math.ceil((await sizeOf(file)) / GIB));

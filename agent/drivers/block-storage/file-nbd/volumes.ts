@@ -17,6 +17,7 @@ import {
 import { requireNotFrozen, reserve } from "./pool.ts";
 import type { CopyRecord } from "./records.ts";
 import { makeEqual, replicates } from "./replica.ts";
+import type { Site } from "./site.ts";
 import { copyNow, snapshotSite } from "./snapshots.ts";
 
 export function newRecord(wanted: Pick<VolumeSpec, "volumeId" | "sizeGiB" | "replicated">): CopyRecord {
@@ -52,6 +53,7 @@ export async function ensureRecorded(
   if (record.replicated && !target) {
     throw new CloudError("invalid", "storage.not_supported", "The backend has no replication target.");
   }
+  await removeRemains(array, record.volumeId, found);
   await reserve(array, array.own, record.sizeGiB, signal, async () => {
     if (record.replicated && target) await target.writeCopy({ ...record, role: "replica" });
     await array.own.writeCopy(record);
@@ -63,7 +65,7 @@ export async function ensureRecorded(
 export async function ensureVolume(array: StorageArray, spec: VolumeSpec, call: Call): Promise<VolumeCopies> {
   const image = await imageOf(spec, call);
   const known = await array.find(spec.volumeId);
-  if (!known) await checkSource(array, spec, image);
+  if (!known || known.main.record.state === "removing") await checkSource(array, spec, image);
   const volume = await ensureRecorded(array, newRecord(spec), call.signal);
   if (volume.main.record.state !== "creating") return volume;
   const disk = volume.main.site.disk(spec.volumeId);
@@ -88,12 +90,26 @@ export async function removeVolume(array: StorageArray, volumeId: string): Promi
   const copies = await copiesOf(array, volumeId);
   for (const copy of copies) await array.update(copy, { state: "removing", exported: false });
   // The one of the backend itself goes first: a copy there without a second one counts as removed when a failback finds it.
-  for (const { site } of copies) {
-    await array.pointNowhere(site, volumeId);
-    await array.killDaemons(site, volumeId);
-    await site.removeVolume(volumeId);
-  }
+  for (const { site } of copies) await removeCopy(array, site, volumeId);
   if (copies.length > 0) await array.locks.forget(volumeId);
+}
+
+/**
+ * What a removal that was cut short has left, its data maybe without its record: another volume of the same id must not begin with
+ * it. Not the copy of a volume whose first one is not seen: throws `storage.exists_differently`.
+ */
+async function removeRemains(array: StorageArray, volumeId: string, found: VolumeCopies | undefined): Promise<void> {
+  const copies = await copiesOf(array, volumeId);
+  if (!found && copies.some(({ record }) => record.state === "ready" || record.state === "receiving")) {
+    throw new CloudError("conflict", "storage.exists_differently", "The backend has a copy of such a volume already.");
+  }
+  for (const site of array.sites) if (await exists(site.volumeDir(volumeId))) await removeCopy(array, site, volumeId);
+}
+
+async function removeCopy(array: StorageArray, site: Site, volumeId: string): Promise<void> {
+  await array.pointNowhere(site, volumeId);
+  await array.killDaemons(site, volumeId);
+  await site.removeVolume(volumeId);
 }
 
 async function copiesOf(array: StorageArray, volumeId: string): Promise<Copy[]> {

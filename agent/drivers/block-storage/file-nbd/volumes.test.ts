@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { systemClock } from "../../../../kernel/clock/clock.ts";
+import { systemIds } from "../../../../kernel/ids/ids.ts";
+import { silentLogger } from "../../../../kernel/log/logger.ts";
+import type { VolumeSpec } from "../../../protocol/block-storage.ts";
+import type { Call } from "../../../runtime/call.ts";
+import { StorageArray } from "./array.ts";
+import type { CopyRecord } from "./records.ts";
+import { ensureVolume } from "./volumes.ts";
+
+const LIMIT_MS = 60_000;
+
+const call = (): Call => ({
+  key: systemIds.uuid(),
+  epoch: 1,
+  deadline: new Date(systemClock.now() + LIMIT_MS),
+  signal: AbortSignal.timeout(LIMIT_MS),
+  log: silentLogger,
+  progress: () => {},
+  image: () => Promise.reject(new Error("no images")),
+});
+
+/** A backend with a second array, with nothing that serves. */
+async function replicatedArray(t: TestContext): Promise<StorageArray> {
+  const dir = await mkdtemp(join(tmpdir(), "pl-"));
+  t.after(() => rm(dir, { recursive: true }));
+  return StorageArray.prepare({
+    ...{ host: "host-1", backend: "one", cluster: null, directory: join(dir, "own"), runDir: join(dir, "run") },
+    ...{ capacityGiB: 4, reservedPercent: 0, replicationTargets: [{ id: "second", directory: join(dir, "second") }] },
+    ...{ clock: systemClock, ids: systemIds, log: silentLogger },
+  });
+}
+
+const newSpec = (): VolumeSpec => {
+  return { volumeId: systemIds.uuid(), sizeGiB: 1, source: { kind: "empty" }, replicated: true };
+};
+
+async function beginningOf(path: string): Promise<Buffer> {
+  const file = await open(path);
+  try {
+    return (await file.read(Buffer.alloc(16), 0, 16, 0)).buffer;
+  } finally {
+    await file.close();
+  }
+}
+
+const cuts: Record<string, (array: StorageArray, record: CopyRecord) => Promise<void>> = {
+  "before the data was gone": async (array, record) => {
+    for (const site of array.sites) await site.writeCopy({ ...record, state: "removing" });
+  },
+  "when the first copy alone was on record as going": async (array, record) => {
+    await array.own.writeCopy({ ...record, state: "removing" });
+  },
+  "when the record was gone and the data was not": async (array, record) => {
+    await array.targets[0]?.writeCopy({ ...record, role: "replica", state: "removing" });
+    await rm(join(array.own.volumeDir(record.volumeId), "record.json"));
+  },
+};
+
+for (const [when, cut] of Object.entries(cuts)) {
+  test(`a volume made under the id of one whose removal was cut short ${when} holds nothing of it`, async (t) => {
+    const array = await replicatedArray(t);
+    const spec = newSpec();
+    const { main } = await ensureVolume(array, spec, call());
+    for (const site of array.sites) {
+      const file = await open(site.disk(spec.volumeId), "r+");
+      await file.write(Buffer.alloc(16, "x"), 0, 16, 0);
+      await file.close();
+    }
+    await cut(array, main.record);
+    const made = await ensureVolume(array, { ...spec, sizeGiB: 2 }, call());
+    assert.deepEqual([made.main.record.state, made.main.record.sizeGiB], ["ready", 2]);
+    for (const site of array.sites) {
+      assert.deepEqual(await beginningOf(site.disk(spec.volumeId)), Buffer.alloc(16), site.id);
+    }
+  });
+}
+
+test("a second copy whose first one is not seen is no remains: nothing is made over it", async (t) => {
+  const array = await replicatedArray(t);
+  const spec = newSpec();
+  await ensureVolume(array, spec, call());
+  const second = array.targets[0]?.disk(spec.volumeId) ?? "";
+  await writeFile(second, "kept");
+  await rm(array.own.volumeDir(spec.volumeId), { recursive: true });
+  await assert.rejects(ensureVolume(array, spec, call()), { code: "storage.exists_differently" });
+  assert.equal(await readFile(second, "utf8"), "kept");
+});
