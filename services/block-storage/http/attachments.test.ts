@@ -149,6 +149,17 @@ describe("attachments", () => {
     assert.deepEqual(await state(), ["available", "detached", "not served"]);
   });
 
+  it("are told when an administrator ends the work for the volume", async () => {
+    const body = { attachment: { volume_uuid: volumeId, connector: CONNECTOR } };
+    const asking = world.ask("member", "POST", "/attachments", { version: "3.71", body });
+    while ((await world.volume(volumeId)).status !== "reserved") await setImmediate();
+    const reset = { "os-reset_status": { status: "available", attach_status: "detached" } };
+    assert.equal((await world.ask("admin", "POST", `/volumes/${volumeId}/action`, { body: reset })).status, 202);
+    const answer = await asking;
+    assert.equal(answer.status, 409, JSON.stringify(answer.body));
+    assert.match(answer.body.conflictingRequest.message, /given up/);
+  });
+
   it("keep the volume where the backend does not let go", async () => {
     const { body } = await create({ connector: CONNECTOR });
     await ask("member", "POST", `/attachments/${body.attachment.id}/action`, { "os-complete": null });

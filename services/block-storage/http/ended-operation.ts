@@ -5,8 +5,9 @@ import type { OperationTables } from "../../../kernel/operations/tables.ts";
 import type { FaceDependencies } from "./dependencies.ts";
 
 /**
- * Waits for an operation that OpenStack's API answers with the result of. Throws what undid it; `unavailable` when it takes longer than an
- * agent may take for an answer, or the client has gone: it then goes on by itself.
+ * Waits for an operation that OpenStack's API answers with the result of. Throws what undid it; `conflict` when somebody
+ * took over the volume, by a reset or a force delete; `unavailable` when it takes longer than an agent may take for an answer, or the client
+ * has gone: it then goes on by itself.
  */
 export async function endedOperation(deps: FaceDependencies, operationId: string, gone: AbortSignal): Promise<void> {
   const { store, clock } = deps.kernel;
@@ -16,6 +17,7 @@ export async function endedOperation(deps: FaceDependencies, operationId: string
     const found = await whenEnded({ store, clock, over: AbortSignal.any([gone, late.signal]) }, operationId);
     const { state, fault } = found?.operation ?? {};
     if (state === "done") return;
+    if (state === "abandoned") throw givenUp(operationId);
     throw fault ? failed(fault) : tooLate(operationId);
   } finally {
     timer.cancel();
@@ -37,6 +39,14 @@ export async function outputOf(deps: FaceDependencies, operationId: string, step
 
 function failed({ kind, code, message }: PublicFault): CloudError {
   return new CloudError(kind, code, message);
+}
+
+function givenUp(operationId: string): CloudError {
+  return new CloudError(
+    "conflict",
+    "block-storage.given_up",
+    `Operation ${operationId} was given up: an administrator has reset the volume or deleted it by force meanwhile.`,
+  );
 }
 
 function tooLate(operationId: string): CloudError {
