@@ -43,7 +43,7 @@ export async function bootPlan(
 ): Promise<BootPlan> {
   const { server } = request.body;
   const asked = askedDevices(server).filter((device) => device.no_device === undefined || device.no_device === null);
-  const imageRef = lastPart(server.imageRef ?? "");
+  const imageRef = lastPart(server.imageRef ?? "").toLowerCase();
   const [localImage, ...others] = asked.filter((device) => destinationOf(device) === "local");
   if (others.length > 0) throw badMapping("a server has one local disk, which it boots from.");
   const imageId = localImage ? localImageOf(localImage, imageRef) : imageRef;
@@ -123,7 +123,7 @@ function localImageOf(device: Asked, imageRef: string): string {
   const { source_type: source } = device;
   if (source !== "image") throw badMapping(`mapping ${source ?? "nothing"} to local is not supported.`);
   if (indexOf(device) !== 0) throw badMapping("mapping image to local is not supported.");
-  const id = device.uuid ?? device.image_id ?? imageRef;
+  const id = (device.uuid ?? device.image_id ?? imageRef).toLowerCase();
   if (imageRef !== "" && id !== imageRef) throw badMapping("the boot disk's image is not that of imageRef.");
   return id;
 }
@@ -145,7 +145,7 @@ async function wantedVolume(
     const from = { source, sizeGiB, type: device.volume_type ?? null, isAdmin };
     return { ...common, volumeId: null, from };
   };
-  const id = device.uuid ?? device.image_id ?? "";
+  const id = (device.uuid ?? device.image_id ?? "").toLowerCase();
   if (device.source_type === "blank") {
     if (sizeGiB === null || sizeGiB < 1)
       throw badMapping("Blank volumes (source: 'blank', dest: 'volume') need to have non-zero size");

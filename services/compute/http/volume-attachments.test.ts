@@ -244,6 +244,15 @@ describe("block devices of new servers", () => {
     assert.equal((await world.volume(id)).status, "reserved");
   });
 
+  it("may have their ids in upper case", async () => {
+    const { id } = await world.givenVolume();
+    const volume = { uuid: id.toUpperCase(), source_type: "volume", destination_type: "volume" };
+    const image = { ...local(), uuid: imageId.toUpperCase() };
+    const made = await devices({ imageRef: imageId, ...v2(image, volume) });
+    assert.deepEqual(made.devices, [["/dev/vdb", "reserved", null, id]]);
+    assert.equal(made.row.image_id, imageId);
+  });
+
   it("are what the server boots from: a volume, or one made from an image or a snapshot", async () => {
     const { id } = await world.givenVolume({ bootable: 1, image_metadata: JSON.stringify({ kernel_id: "k" }) });
     const boot = { boot_index: "0", destination_type: "volume" };
