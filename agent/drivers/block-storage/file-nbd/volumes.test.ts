@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, open, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -9,8 +9,9 @@ import { silentLogger } from "../../../../kernel/log/logger.ts";
 import type { VolumeSpec } from "../../../protocol/block-storage.ts";
 import type { Call } from "../../../runtime/call.ts";
 import { StorageArray } from "./array.ts";
+import { failover } from "./failover.ts";
 import type { CopyRecord } from "./records.ts";
-import { ensureVolume } from "./volumes.ts";
+import { ensureVolume, removeVolume } from "./volumes.ts";
 
 const LIMIT_MS = 60_000;
 
@@ -89,4 +90,29 @@ test("a second copy whose first one is not seen is no remains: nothing is made o
   await rm(array.own.volumeDir(spec.volumeId), { recursive: true });
   await assert.rejects(ensureVolume(array, spec, call()), { code: "storage.exists_differently" });
   assert.equal(await readFile(second, "utf8"), "kept");
+});
+
+test("a replicated volume is not removed while its second copy's array is away, and then with it", async (t) => {
+  const array = await replicatedArray(t);
+  const spec = newSpec();
+  await ensureVolume(array, spec, call());
+  const second = array.targets[0]?.directory ?? "";
+  await rename(second, `${second}.away`);
+  await assert.rejects(removeVolume(array, spec.volumeId), { code: "storage.array_unreachable" });
+  assert.equal((await array.own.copy(spec.volumeId))?.state, "ready");
+  await rename(`${second}.away`, second);
+  for (let i = 0; i < 2; i += 1) await removeVolume(array, spec.volumeId);
+  for (const site of array.sites) assert.deepEqual(await site.copies(), [], site.id);
+});
+
+test("a volume is removed while the backend's own array is away and another one serves", async (t) => {
+  const array = await replicatedArray(t);
+  const spec = newSpec();
+  await ensureVolume(array, spec, call());
+  await rename(array.own.directory, `${array.own.directory}.away`);
+  await failover(array, null, call());
+  await removeVolume(array, spec.volumeId);
+  await rename(`${array.own.directory}.away`, array.own.directory);
+  await failover(array, "default", call());
+  for (const site of array.sites) assert.deepEqual(await site.copies(), [], site.id);
 });

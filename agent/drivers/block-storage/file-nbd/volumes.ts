@@ -14,7 +14,7 @@ import {
   tooSmall,
   writeImage,
 } from "./disk-files.ts";
-import { requireNotFrozen, reserve } from "./pool.ts";
+import { activeSite, requireNotFrozen, reserve } from "./pool.ts";
 import type { CopyRecord } from "./records.ts";
 import { makeEqual, replicates } from "./replica.ts";
 import type { Site } from "./site.ts";
@@ -86,11 +86,15 @@ export async function finishMaking(array: StorageArray, volume: VolumeCopies, si
   await array.update(volume.main, { state: "ready" });
 }
 
+/** Throws `storage.array_unreachable` while the second copy is where nobody can see it: it would be there for ever. */
 export async function removeVolume(array: StorageArray, volumeId: string): Promise<void> {
   const copies = await copiesOf(array, volumeId);
+  await requireAllSeen(array, copies);
   for (const copy of copies) await array.update(copy, { state: "removing", exported: false });
-  // The one of the backend itself goes first: a copy there without a second one counts as removed when a failback finds it.
-  for (const { site } of copies) await removeCopy(array, site, volumeId);
+  // The one where the backend serves from goes last: it is there for the next try to see, whichever other array is away by then.
+  const active = await activeSite(array);
+  for (const { site } of copies.toSorted((a, b) => Number(a.site === active) - Number(b.site === active)))
+    await removeCopy(array, site, volumeId);
   if (copies.length > 0) await array.locks.forget(volumeId);
 }
 
@@ -104,6 +108,12 @@ async function removeRemains(array: StorageArray, volumeId: string, found: Volum
     throw new CloudError("conflict", "storage.exists_differently", "The backend has a copy of such a volume already.");
   }
   for (const site of array.sites) if (await exists(site.volumeDir(volumeId))) await removeCopy(array, site, volumeId);
+}
+
+/** What the backend's own array still has of a volume that was removed while it was away goes with the failback. */
+async function requireAllSeen(array: StorageArray, copies: readonly Copy[]): Promise<void> {
+  if (copies.length !== 1 || !copies[0]?.record.replicated) return;
+  for (const target of array.targets) await target.requireReachable();
 }
 
 async function removeCopy(array: StorageArray, site: Site, volumeId: string): Promise<void> {
