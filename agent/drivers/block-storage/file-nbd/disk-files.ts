@@ -1,4 +1,4 @@
-import { access, open, readdir, rename, rm, stat, truncate } from "node:fs/promises";
+import { access, lstat, open, readdir, rename, rm, stat, truncate } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import type { IdSource } from "../../../../kernel/ids/ids.ts";
@@ -12,6 +12,14 @@ const LONGEST_COPY_MS = 24 * 3_600_000;
 export async function exists(path: string): Promise<boolean> {
   return access(path).then(
     () => true,
+    () => false,
+  );
+}
+
+/** Not what leads to one: who may put names into a folder must not choose files of others by them. */
+export async function isPlainFile(path: string): Promise<boolean> {
+  return lstat(path).then(
+    (found) => found.isFile(),
     () => false,
   );
 }

@@ -3,7 +3,7 @@ import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import type { Manageable } from "../../../protocol/block-storage.ts";
 import type { Call } from "../../../runtime/call.ts";
 import type { StorageArray, VolumeCopies } from "./array.ts";
-import { exists, GIB, growTo, sizeOf } from "./disk-files.ts";
+import { exists, GIB, growTo, isPlainFile, sizeOf } from "./disk-files.ts";
 import { ensureRecorded, finishMaking, newRecord } from "./volumes.ts";
 
 /** Raw disks in the array's `import` folder, by their names, and the volumes. */
@@ -40,25 +40,35 @@ export async function adopt(
   const found = await array.find(volumeId);
   const known = found?.main.record.state === "removing" ? undefined : found;
   if (known && known.main.record.adoptedFrom !== reference) throw taken("The volume exists already.");
-  if (!known && !(await exists(file))) throw taken("There is no such data on the array, or it is a volume already.");
+  if (!known && !(await isPlainFile(file)))
+    throw taken("There is no such data on the array, or it is a volume already.");
   const sizeGiB = known?.main.record.sizeGiB ?? Math.max(1, Math.ceil((await sizeOf(file)) / GIB));
   const record = { ...newRecord({ volumeId, sizeGiB, replicated }), adoptedFrom: reference };
   const volume = await ensureRecorded(array, record, call.signal);
   if (volume.main.record.state !== "creating") return volume;
   const disk = volume.main.site.disk(volumeId);
-  if (!(await exists(disk))) await rename(file, disk);
+  if (!(await exists(disk))) {
+    if (!(await isPlainFile(file))) throw taken("The data is no longer on the array.");
+    await rename(file, disk);
+  }
   await growTo(disk, sizeGiB * GIB);
   await finishMaking(array, volume, call.signal);
   return volume;
 }
 
-/** Null when there was no such volume. Throws `storage.volume_in_use` for one that is served. */
+/**
+ * Null when there was no such volume. Throws `storage.volume_in_use` for one that is served, `storage.failed_over` for one whose
+ * data is in another array now: it is adopted from the backend's own.
+ */
 export async function release(array: StorageArray, volumeId: string): Promise<string | null> {
   const reference = referenceOf(volumeId);
   const found = await array.find(volumeId);
-  if (!found) return (await exists(array.own.importFile(reference))) ? reference : null;
+  if (!found) return (await isPlainFile(array.own.importFile(reference))) ? reference : null;
   const { main } = found;
   if (main.record.exported) throw new CloudError("conflict", "storage.volume_in_use", "The volume is served.");
+  if (main.site !== array.own) {
+    throw new CloudError("conflict", "storage.failed_over", "The backend has failed over and lets no volumes go.");
+  }
   await array.endDaemon(main);
   const disk = main.site.disk(volumeId);
   if (await exists(disk)) await rename(disk, main.site.importFile(reference));

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
+import { isPlainFile } from "./disk-files.ts";
 import { readJson, writeJson } from "./durable-json.ts";
 import type { CopyRecord, SnapshotRecord } from "./records.ts";
 
@@ -73,7 +74,9 @@ export class Site {
   }
 
   async references(): Promise<string[]> {
-    return (await namesIn(join(this.directory, "import"))).filter((name) => REFERENCE.test(name));
+    const names = (await namesIn(join(this.directory, "import"))).filter((name) => REFERENCE.test(name));
+    const plain = await Promise.all(names.map((name) => isPlainFile(this.importFile(name))));
+    return names.filter((_, i) => plain[i]);
   }
 
   copy(volumeId: string): Promise<CopyRecord | undefined> {
