@@ -117,6 +117,8 @@ export async function removeSnapshot(array: StorageArray, snapshotId: string): P
   const found = await Promise.all(array.sites.map(async (site) => ({ site, record: await site.snapshot(snapshotId) })));
   const known = found.flatMap(({ site, record }) => (record ? [{ site, record }] : []));
   for (const { site, record } of known) await site.writeSnapshot({ ...record, state: "removing" });
-  for (const { site } of known) await site.removeSnapshot(snapshotId);
-  if (known.length > 0) await array.locks.forget(snapshotId);
+  // Also where a removal that was cut short has left the folder without its record.
+  const left = await Promise.all(array.sites.map((site) => exists(site.snapshotDir(snapshotId))));
+  for (const site of array.sites.filter((_, i) => left[i])) await site.removeSnapshot(snapshotId);
+  if (left.includes(true)) await array.locks.forget(snapshotId);
 }

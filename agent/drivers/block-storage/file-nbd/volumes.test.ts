@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtemp, open, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -11,6 +11,7 @@ import type { Call } from "../../../runtime/call.ts";
 import { StorageArray } from "./array.ts";
 import { failover } from "./failover.ts";
 import type { CopyRecord } from "./records.ts";
+import { ensureSnapshot, removeSnapshot } from "./snapshots.ts";
 import { ensureVolume, removeVolume } from "./volumes.ts";
 
 const LIMIT_MS = 60_000;
@@ -115,4 +116,22 @@ test("a volume is removed while the backend's own array is away and another one 
   await rename(`${array.own.directory}.away`, array.own.directory);
   await failover(array, "default", call());
   for (const site of array.sites) assert.deepEqual(await site.copies(), [], site.id);
+});
+
+test("a removal that was cut short after the record had gone is finished by its repeat", async (t) => {
+  const array = await replicatedArray(t);
+  const { volumeId, ...spec } = newSpec();
+  await ensureVolume(array, { volumeId, ...spec }, call());
+  const snapshotId = systemIds.uuid();
+  await ensureSnapshot(array, snapshotId, volumeId, call());
+  for (const site of array.sites) {
+    await rm(join(site.volumeDir(volumeId), "record.json"));
+    await rm(join(site.snapshotDir(snapshotId), "record.json"));
+  }
+  await removeVolume(array, volumeId);
+  await removeSnapshot(array, snapshotId);
+  for (const { directory } of array.sites) {
+    assert.deepEqual(await readdir(join(directory, "volumes")), []);
+    assert.deepEqual(await readdir(join(directory, "snapshots")), []);
+  }
 });

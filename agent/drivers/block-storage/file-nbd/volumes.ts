@@ -93,9 +93,10 @@ export async function removeVolume(array: StorageArray, volumeId: string): Promi
   for (const copy of copies) await array.update(copy, { state: "removing", exported: false });
   // The one where the backend serves from goes last: it is there for the next try to see, whichever other array is away by then.
   const active = await activeSite(array);
-  for (const { site } of copies.toSorted((a, b) => Number(a.site === active) - Number(b.site === active)))
+  const left = await foldersOf(array, volumeId);
+  for (const site of left.toSorted((a, b) => Number(a === active) - Number(b === active)))
     await removeCopy(array, site, volumeId);
-  if (copies.length > 0) await array.locks.forget(volumeId);
+  if (left.length > 0) await array.locks.forget(volumeId);
 }
 
 /**
@@ -107,7 +108,7 @@ async function removeRemains(array: StorageArray, volumeId: string, found: Volum
   if (!found && copies.some(({ record }) => record.state === "ready" || record.state === "receiving")) {
     throw new CloudError("conflict", "storage.exists_differently", "The backend has a copy of such a volume already.");
   }
-  for (const site of array.sites) if (await exists(site.volumeDir(volumeId))) await removeCopy(array, site, volumeId);
+  for (const site of await foldersOf(array, volumeId)) await removeCopy(array, site, volumeId);
 }
 
 /** What the backend's own array still has of a volume that was removed while it was away goes with the failback. */
@@ -120,6 +121,12 @@ async function removeCopy(array: StorageArray, site: Site, volumeId: string): Pr
   await array.pointNowhere(site, volumeId);
   await array.killDaemons(site, volumeId);
   await site.removeVolume(volumeId);
+}
+
+/** Where anything of the volume is, with or without its record: a removal that was cut short may have left the rest of a folder. */
+async function foldersOf(array: StorageArray, volumeId: string): Promise<Site[]> {
+  const there = await Promise.all(array.sites.map((site) => exists(site.volumeDir(volumeId))));
+  return array.sites.filter((_, i) => there[i]);
 }
 
 async function copiesOf(array: StorageArray, volumeId: string): Promise<Copy[]> {
