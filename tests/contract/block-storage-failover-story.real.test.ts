@@ -1,14 +1,10 @@
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { verifyBlocks, WriteStream } from "../../agent/conformance/block-storage-environment.ts";
-import { daemonsMarked } from "../../agent/drivers/block-storage/file-nbd/process-identity.ts";
-import { Site } from "../../agent/drivers/block-storage/file-nbd/site.ts";
 import { NbdClient } from "../../agent/drivers/block-storage/file-nbd/testing/nbd-client.ts";
-import { killForCertain } from "../../agent/process/running-process.ts";
 import type { Connection } from "../../agent/protocol/connection.ts";
-import { systemClock } from "../../kernel/clock/clock.ts";
 import type { CloudUser } from "./support/cloud-user.ts";
+import { RealArray } from "./support/real-arrays.ts";
 import { RealCloud, until, whyNoRealCloud } from "./support/real-cloud.ts";
 
 /** Far more than anything takes; a machine that builds at the same time is slow. */
@@ -96,8 +92,6 @@ describe("the life of volumes on real hosts, with the official clients", { skip:
     const before = stream.acknowledged;
     await until(`${blocks} more blocks are written`, LIMIT_MS, async () => stream.acknowledged >= before + blocks);
   };
-  const array = (name: string): Site => new Site("", join(cloud.stateDir, "volumes", name));
-  const daemonsOf = (name: string): Promise<number[]> => daemonsMarked(`.${array(name).tag}-`);
 
   it("of a cluster: extended, snapshotted and left by its agents under writes; then moved to another backend", async () => {
     const id = await createShared("--size 1 --type plain stream");
@@ -124,12 +118,13 @@ describe("the life of volumes on real hosts, with the official clients", { skip:
     copied.client.close();
     await detach(copied.attachment);
 
-    const serving = await daemonsOf("shared");
+    const shared = new RealArray(cloud, "shared");
+    const serving = await shared.daemons();
     for (const member of ["host-1", "host-2"]) await cloud.kill(member);
     await more(stream);
     for (const member of ["host-1", "host-2"]) await cloud.startAgent(member);
     for (const member of ["host-1", "host-2"]) await cloud.untilUp(member);
-    assert.deepEqual(await daemonsOf("shared"), serving, "what serves the volume has outlived the agents");
+    assert.deepEqual(await shared.daemons(), serving, "what serves the volume has outlived the agents");
     await more(stream);
 
     const written = await stream.verify();
@@ -153,13 +148,10 @@ describe("the life of volumes on real hosts, with the official clients", { skip:
     const id = await create("--size 1 --type mirrored mirrored");
     const { attachment, client } = await attach(id);
     const stream = new WriteStream(client);
-    await until("the second copy is in sync", LIMIT_MS, async () => {
-      const [record] = await array("second").copies();
-      return record?.trust.kind === "ready";
-    });
+    await until("the second copy is in sync", LIMIT_MS, () => new RealArray(cloud, "second").mirrors(id));
     await more(stream);
 
-    for (const pid of await daemonsOf("replicated")) await killForCertain(pid, systemClock);
+    assert.ok((await new RealArray(cloud, "replicated").kill()) > 0);
     await admin.cinder(`failover-host ${REPLICATED} --backend_id second`);
     const away = await untilVolume(id, "failed over", ({ replication_status }) => replication_status === "failed-over");
     assert.equal(away.status, "in-use");
