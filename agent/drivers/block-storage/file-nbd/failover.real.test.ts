@@ -6,26 +6,14 @@ import { test } from "node:test";
 import { systemClock } from "../../../../kernel/clock/clock.ts";
 import { systemIds } from "../../../../kernel/ids/ids.ts";
 import { silentLogger } from "../../../../kernel/log/logger.ts";
-import type { Call } from "../../../runtime/call.ts";
 import { StorageArray } from "./array.ts";
 import { endStorageDaemons } from "./end-daemons.ts";
 import { failover } from "./failover.ts";
 import { daemonsMarked } from "./process-identity.ts";
 import { ensureExported } from "./serving.ts";
+import { call } from "./testing/replicated-array.ts";
 import { whyNoStorage } from "./testing/storage-lab.ts";
 import { ensureVolume } from "./volumes.ts";
-
-const LIMIT_MS = 60_000;
-
-const call = (): Call => ({
-  key: systemIds.uuid(),
-  epoch: 1,
-  deadline: new Date(systemClock.now() + LIMIT_MS),
-  signal: AbortSignal.timeout(LIMIT_MS),
-  log: silentLogger,
-  progress: () => {},
-  image: () => Promise.reject(new Error("no images")),
-});
 
 const skip = (await whyNoStorage()) ?? false;
 

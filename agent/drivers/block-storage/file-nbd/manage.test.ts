@@ -1,44 +1,11 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
-import { systemClock } from "../../../../kernel/clock/clock.ts";
-import { systemIds } from "../../../../kernel/ids/ids.ts";
-import { silentLogger } from "../../../../kernel/log/logger.ts";
-import type { VolumeSpec } from "../../../protocol/block-storage.ts";
-import type { Call } from "../../../runtime/call.ts";
-import { StorageArray } from "./array.ts";
+import { test } from "node:test";
 import { failover } from "./failover.ts";
 import { adopt, listManageable, release } from "./manage.ts";
+import { call, newSpec, replicatedArray } from "./testing/replicated-array.ts";
 import { ensureVolume } from "./volumes.ts";
-
-const LIMIT_MS = 60_000;
-
-const call = (): Call => ({
-  key: systemIds.uuid(),
-  epoch: 1,
-  deadline: new Date(systemClock.now() + LIMIT_MS),
-  signal: AbortSignal.timeout(LIMIT_MS),
-  log: silentLogger,
-  progress: () => {},
-  image: () => Promise.reject(new Error("no images")),
-});
-
-/** A backend with a second array, with nothing that serves. */
-async function replicatedArray(t: TestContext): Promise<StorageArray> {
-  const dir = await mkdtemp(join(tmpdir(), "pl-"));
-  t.after(() => rm(dir, { recursive: true }));
-  return StorageArray.prepare({
-    ...{ host: "host-1", backend: "one", cluster: null, directory: join(dir, "own"), runDir: join(dir, "run") },
-    ...{ capacityGiB: 4, reservedPercent: 0, replicationTargets: [{ id: "second", directory: join(dir, "second") }] },
-    ...{ clock: systemClock, ids: systemIds, log: silentLogger },
-  });
-}
-
-const newSpec = (): VolumeSpec => {
-  return { volumeId: systemIds.uuid(), sizeGiB: 1, source: { kind: "empty" }, replicated: true };
-};
 
 test("what leads to a file is no data to manage", async (t) => {
   const array = await replicatedArray(t);

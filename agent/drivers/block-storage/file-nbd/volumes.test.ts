@@ -1,45 +1,14 @@
 import assert from "node:assert/strict";
-import { mkdtemp, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
-import { systemClock } from "../../../../kernel/clock/clock.ts";
+import { test } from "node:test";
 import { systemIds } from "../../../../kernel/ids/ids.ts";
-import { silentLogger } from "../../../../kernel/log/logger.ts";
-import type { VolumeSpec } from "../../../protocol/block-storage.ts";
-import type { Call } from "../../../runtime/call.ts";
-import { StorageArray } from "./array.ts";
+import type { StorageArray } from "./array.ts";
 import { failover } from "./failover.ts";
 import type { CopyRecord } from "./records.ts";
 import { ensureSnapshot, removeSnapshot } from "./snapshots.ts";
+import { call, newSpec, replicatedArray } from "./testing/replicated-array.ts";
 import { ensureVolume, removeVolume } from "./volumes.ts";
-
-const LIMIT_MS = 60_000;
-
-const call = (): Call => ({
-  key: systemIds.uuid(),
-  epoch: 1,
-  deadline: new Date(systemClock.now() + LIMIT_MS),
-  signal: AbortSignal.timeout(LIMIT_MS),
-  log: silentLogger,
-  progress: () => {},
-  image: () => Promise.reject(new Error("no images")),
-});
-
-/** A backend with a second array, with nothing that serves. */
-async function replicatedArray(t: TestContext): Promise<StorageArray> {
-  const dir = await mkdtemp(join(tmpdir(), "pl-"));
-  t.after(() => rm(dir, { recursive: true }));
-  return StorageArray.prepare({
-    ...{ host: "host-1", backend: "one", cluster: null, directory: join(dir, "own"), runDir: join(dir, "run") },
-    ...{ capacityGiB: 4, reservedPercent: 0, replicationTargets: [{ id: "second", directory: join(dir, "second") }] },
-    ...{ clock: systemClock, ids: systemIds, log: silentLogger },
-  });
-}
-
-const newSpec = (): VolumeSpec => {
-  return { volumeId: systemIds.uuid(), sizeGiB: 1, source: { kind: "empty" }, replicated: true };
-};
 
 async function beginningOf(path: string): Promise<Buffer> {
   const file = await open(path);
