@@ -3,10 +3,10 @@ import { randomInt } from "node:crypto";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { callWithin } from "../../agent/drivers/block-storage/file-nbd/testing/call.ts";
 import { whyNoStorage } from "../../agent/drivers/block-storage/file-nbd/testing/storage-lab.ts";
 import { sleep, systemClock } from "../../kernel/clock/clock.ts";
 import { systemIds } from "../../kernel/ids/ids.ts";
-import { silentLogger } from "../../kernel/log/logger.ts";
 import { until } from "./support/killable.ts";
 import { seeded } from "./support/seeded.ts";
 import { MEMBERS, StorageCloud } from "./support/storage-cloud.ts";
@@ -141,15 +141,7 @@ test(`${LIVES} creates, snapshots and deletes while one member is killed every f
   expectInDatabase(join(cloud.stateDir, "pileus.db"), expected);
 });
 
-const call = () => ({
-  key: systemIds.uuid(),
-  epoch: 1,
-  deadline: new Date(systemClock.now() + LIMIT_MS),
-  signal: AbortSignal.timeout(LIMIT_MS),
-  log: silentLogger,
-  progress: () => {},
-  image: () => Promise.reject(new Error("no images")),
-});
+const call = () => callWithin(LIMIT_MS);
 
 async function publishImage(cloud: StorageCloud, content: Buffer): Promise<string> {
   const asked = { name: "content", disk_format: "raw", container_format: "bare" };

@@ -13,6 +13,7 @@ import type { BlockStorageDriver } from "../driver.ts";
 import { createFileNbdDriver } from "./driver.ts";
 import { daemonsMarked } from "./process-identity.ts";
 import { Site } from "./site.ts";
+import { callWithin } from "./testing/call.ts";
 import { NbdClient } from "./testing/nbd-client.ts";
 import { whyNoStorage } from "./testing/storage-lab.ts";
 
@@ -96,15 +97,7 @@ class Lab {
   }
 }
 
-const call = () => ({
-  key: systemIds.uuid(),
-  epoch: 1,
-  deadline: new Date(systemClock.now() + LIMIT_MS),
-  signal: AbortSignal.timeout(LIMIT_MS),
-  log: silentLogger,
-  progress: () => {},
-  image: () => Promise.reject(new Error("no images")),
-});
+const call = () => callWithin(LIMIT_MS);
 
 /** Writes more than the second array has room for; every write is acknowledged, by the first copy alone in the end. */
 async function overfill(client: NbdClient): Promise<Buffer> {

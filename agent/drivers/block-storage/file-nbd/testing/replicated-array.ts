@@ -8,19 +8,12 @@ import { silentLogger } from "../../../../../kernel/log/logger.ts";
 import type { VolumeSpec } from "../../../../protocol/block-storage.ts";
 import type { Call } from "../../../../runtime/call.ts";
 import { StorageArray } from "../array.ts";
+import { callWithin } from "./call.ts";
 
 const LIMIT_MS = 60_000;
 
 /** A call in no hurry that nobody waits for. */
-export const call = (): Call => ({
-  key: systemIds.uuid(),
-  epoch: 1,
-  deadline: new Date(systemClock.now() + LIMIT_MS),
-  signal: AbortSignal.timeout(LIMIT_MS),
-  log: silentLogger,
-  progress: () => {},
-  image: () => Promise.reject(new Error("no images")),
-});
+export const call = (): Call => callWithin(LIMIT_MS);
 
 /** A backend with a second array, with nothing that serves. */
 export async function replicatedArray(t: TestContext): Promise<StorageArray> {
