@@ -115,8 +115,7 @@ export class StorageArray {
 
   /** A daemon of this copy that has its data open; the one that runs, or a new one after whatever is left of others. */
   async ensureDaemon(copy: Copy): Promise<DaemonTalk> {
-    const running = await this.talk(copy);
-    const talk = running ?? (await this.#start(copy));
+    const talk = (await this.#running(copy)) ?? (await this.#start(copy));
     try {
       await talk.ensureDisk(copy.site.disk(copy.record.volumeId));
       return talk;
@@ -129,13 +128,14 @@ export class StorageArray {
   /** Ends what serves the copy, in good order where it answers, and makes certain of it. */
   async endDaemon(copy: Copy): Promise<void> {
     const files = await this.daemonOf(copy);
+    const { daemon } = copy.record;
+    // On record first: who comes after a holder that dies here must not take one that is ending for one that serves. Its number
+    // stays: no other one may be found at its socket.
+    if (daemon?.identity)
+      await this.#ifReachable(copy.site, this.update(copy, { daemon: { ...daemon, identity: null } }));
     const talk = files && (await DaemonTalk.open(files, this.options.clock).catch(() => undefined));
     await talk?.quit().catch(() => {});
     await this.killDaemons(copy.site, copy.record.volumeId);
-    // A record that still names it is no harm: it is gone. Its number stays: no other one may be found at its socket.
-    const { daemon } = copy.record;
-    if (daemon?.identity)
-      await this.#ifReachable(copy.site, this.update(copy, { daemon: { ...daemon, identity: null } }));
   }
 
   /** Kills every process that works on this array's copy of the volume, and removes their sockets. The volume's lock is held. */
@@ -172,6 +172,20 @@ export class StorageArray {
     const link = join(this.options.runDir, `${checkedId(volumeId)}.sock`);
     const leadsTo = await readlink(link).catch(() => "");
     if (leadsTo.startsWith(join(this.options.runDir, this.#prefix(site, volumeId)))) await rm(link, { force: true });
+  }
+
+  /** Not one that has taken a mirror's writes: who made its copy the first one has died before he ended it. */
+  async #running(copy: Copy): Promise<DaemonTalk | undefined> {
+    const talk = await this.talk(copy);
+    if (!talk) return undefined;
+    const servesMirror = await talk.isGuarded().catch((error: unknown) => {
+      talk.close();
+      throw error;
+    });
+    if (!servesMirror) return talk;
+    talk.close();
+    await this.endDaemon(copy);
+    return undefined;
   }
 
   async #start(copy: Copy): Promise<DaemonTalk> {

@@ -11,15 +11,16 @@ import { endStorageDaemons } from "./end-daemons.ts";
 import { failover } from "./failover.ts";
 import { daemonsMarked } from "./process-identity.ts";
 import { ensureExported } from "./serving.ts";
-import { call } from "./testing/replicated-array.ts";
+import { NbdClient } from "./testing/nbd-client.ts";
+import { call, newSpec } from "./testing/replicated-array.ts";
 import { whyNoStorage } from "./testing/storage-lab.ts";
 import { ensureVolume } from "./volumes.ts";
 
 const skip = (await whyNoStorage()) ?? false;
+const CLIENT_LIMIT_MS = 10_000;
 
-test("who begins to serve a volume while its backend fails over does not go on taking writes at the old place", {
-  skip,
-}, async () => {
+/** A backend with a second array, and a volume with a second copy. */
+async function withVolume(work: (array: StorageArray, volumeId: string) => Promise<void>): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), "pl-"));
   const [own, second] = [join(dir, "own"), join(dir, "second")];
   try {
@@ -28,25 +29,61 @@ test("who begins to serve a volume while its backend fails over does not go on t
       ...{ capacityGiB: 4, reservedPercent: 0, replicationTargets: [{ id: "second", directory: second }] },
       ...{ clock: systemClock, ids: systemIds, log: silentLogger },
     });
-    const volumeId = systemIds.uuid();
-    await ensureVolume(array, { volumeId, sizeGiB: 1, source: { kind: "empty" }, replicated: true }, call());
+    const spec = newSpec();
+    await ensureVolume(array, spec, call());
+    await work(array, spec.volumeId);
+  } finally {
+    await endStorageDaemons([own, second], systemClock);
+    await rm(dir, { recursive: true });
+  }
+}
+
+/** Whether each volume came along. */
+const outcomes = async (array: StorageArray, target: string | null) =>
+  (await failover(array, target, call())).volumes.map(({ ok }) => ok);
+
+test("who begins to serve a volume while its backend fails over does not go on taking writes at the old place", {
+  skip,
+}, async () => {
+  await withVolume(async (array, volumeId) => {
     const kill = array.killAllDaemons.bind(array);
     // The moment after the old array's processes were killed, and before it is on record that the other one serves.
     array.killAllDaemons = async (site) => {
       await kill(site);
       await ensureExported(array, await array.required(volumeId), call().signal);
     };
-    const { volumes } = await failover(array, null, call());
-    assert.deepEqual(
-      volumes.map(({ ok }) => ok),
-      [true],
-    );
+    assert.deepEqual(await outcomes(array, null), [true]);
     assert.deepEqual(await daemonsMarked(`${volumeId}.${array.own.tag}-`), [], "of the old array");
     const served = await array.required(volumeId);
     assert.equal(served.main.site.id, "second");
     assert.ok(await array.daemonOf(served.main), "served at the new place");
-  } finally {
-    await endStorageDaemons([own, second], systemClock);
-    await rm(dir, { recursive: true });
-  }
+  });
+});
+
+test("a failover that is cut short when the second copy is on record as the first goes on: clients are served", {
+  skip,
+}, async () => {
+  await withVolume(async (array, volumeId) => {
+    await ensureExported(array, await array.required(volumeId), call().signal);
+    const data = Buffer.alloc(4096, "acknowledged");
+    const client = new NbdClient(array.address(volumeId), CLIENT_LIMIT_MS);
+    try {
+      await client.write(0, data);
+      const end = array.endDaemon.bind(array);
+      array.endDaemon = async (copy) => {
+        if (copy.site.id === "second") throw new Error("this member is killed here");
+        await end(copy);
+      };
+      assert.deepEqual(await outcomes(array, null), [false]);
+      array.endDaemon = end;
+      assert.deepEqual(await outcomes(array, null), [true]);
+      assert.deepEqual(await client.read(0, data.length), data);
+      await client.write(4096, data);
+      assert.deepEqual(await outcomes(array, "default"), [true]);
+      assert.deepEqual(await client.read(4096, data.length), data);
+      assert.equal((await array.required(volumeId)).main.site.id, "default");
+    } finally {
+      client.close();
+    }
+  });
 });

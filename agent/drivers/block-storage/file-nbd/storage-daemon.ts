@@ -128,6 +128,11 @@ export class DaemonTalk {
     await this.#export(name, GUARDED);
   }
 
+  /** Whether it serves, or has served, a second copy to a mirror. */
+  async isGuarded(): Promise<boolean> {
+    return (await this.#job(GUARD)) !== null;
+  }
+
   /** Whether every write that reached this second copy is in it: true before the first, false for ever after one that failed. */
   async hasTakenAll(): Promise<boolean> {
     const guard = await this.#job(GUARD);
