@@ -3,7 +3,7 @@ import type { StorageArray } from "./array.ts";
 import { activeSite, poolUse } from "./pool.ts";
 import { settleReplica } from "./replica.ts";
 import type { Site } from "./site.ts";
-import { whenVolumeFree } from "./when-free.ts";
+import { whenFree } from "./when-free.ts";
 
 export const ABILITIES = ["replication", "migration", "manageable", "clustering"] as const;
 
@@ -64,7 +64,7 @@ async function staysUnserved(
     const meant = record?.role === "main" && record.exported && record.state === "ready";
     return meant && !(await array.daemonOf({ site, record }));
   };
-  return (await whenVolumeFree(array, volumeId, closing, look)) ?? false;
+  return (await whenFree(array.locks, volumeId, closing, look)) ?? false;
 }
 
 /** Records of served volumes' second copies follow what their mirrors do by themselves. */
@@ -76,7 +76,7 @@ export async function settleReplicas(array: StorageArray, closing: AbortSignal):
 }
 
 export async function settleOne(array: StorageArray, volumeId: string, closing: AbortSignal): Promise<void> {
-  await whenVolumeFree(array, volumeId, closing, () => settle(array, volumeId));
+  await whenFree(array.locks, volumeId, closing, () => settle(array, volumeId));
 }
 
 async function settle(array: StorageArray, volumeId: string): Promise<void> {

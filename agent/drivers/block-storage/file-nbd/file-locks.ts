@@ -1,85 +1,66 @@
-import { link, mkdir, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { type Clock, sleep } from "../../../../kernel/clock/clock.ts";
-import type { IdSource } from "../../../../kernel/ids/ids.ts";
+import { isId } from "./site.ts";
 
 const LOOK_AGAIN_MS = 10;
 const SQLITE_BUSY = 5;
+/** Of an id that names its lock file: 65,536 files at most, and two volumes in use rarely share one. */
+const DIGITS = 4;
 
 /**
  * Locks that processes of several hosts share through a folder. The kernel holds them, by way of SQLite, so that they end with
- * their holder: whoever comes next finds the records that the dead one has left, and goes on from there.
+ * their holder: whoever comes next finds the records that the dead one has left, and goes on from there. Their files stay for ever,
+ * and volumes share them: of a file that may be removed and made anew nobody can tell for certain which one he has locked.
+ * So nobody who holds the lock of a volume or snapshot asks for another one's; he asks for both at once.
  */
 export class FileLocks {
   readonly #folder: string;
   readonly #clock: Clock;
-  readonly #ids: IdSource;
 
-  constructor(folder: string, options: { clock: Clock; ids: IdSource }) {
+  constructor(folder: string, options: { clock: Clock }) {
     this.#folder = folder;
     this.#clock = options.clock;
-    this.#ids = options.ids;
   }
 
   /** Runs `work` as the only one who holds any of these names. Always the same order: nobody waits in a circle. */
   async holding<T>(names: readonly string[], signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
     const held: (() => void)[] = [];
     try {
-      for (const name of [...new Set(names)].toSorted()) held.push(await this.#acquire(name, signal));
+      for (const file of [...new Set(names.map(fileOf))].toSorted()) held.push(await this.#acquire(file, signal));
       return await work();
     } finally {
       for (const release of held) release();
     }
   }
 
-  /** For a name that nobody will need again; its holder calls it. */
-  async forget(name: string): Promise<void> {
-    await rm(join(this.#folder, `${name}.lock`), { force: true });
-  }
-
-  async #acquire(name: string, signal: AbortSignal): Promise<() => void> {
-    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
-    const path = join(this.#folder, `${name}.lock`);
+  async #acquire(file: string, signal: AbortSignal): Promise<() => void> {
+    const path = join(this.#folder, file);
     for (;;) {
       signal.throwIfAborted();
-      const before = (await inode(path)) ?? (await this.#create(path));
       const release = tryLock(path);
-      // The file may have been removed with its volume, and made anew, since it was opened.
-      if (release && (await inode(path)) === before) return release;
-      release?.();
+      if (release) return release;
       await sleep(this.#clock, LOOK_AGAIN_MS, signal);
     }
   }
-
-  /** Under its name only once it is closed: whoever closes a file loses all of his process's locks on it. */
-  async #create(path: string): Promise<number | undefined> {
-    const unnamed = `${path}.${this.#ids.hex()}`;
-    await writeFile(unnamed, "", { mode: 0o600 });
-    await link(unnamed, path).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== "EEXIST") throw error;
-    });
-    await rm(unnamed);
-    return inode(path);
-  }
 }
 
+function fileOf(name: string): string {
+  return `${isId(name) ? name.slice(0, DIGITS) : name}.lock`;
+}
+
+/** Nothing else ever opens the file: whoever closes it by himself loses all of his process's locks on it. */
 function tryLock(path: string): (() => void) | undefined {
   const database = new DatabaseSync(path, { timeout: 0 });
   try {
-    database.exec("BEGIN EXCLUSIVE");
+    // In memory: an empty file's journal holds nothing that anybody needs.
+    database.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
     return () => database.close();
   } catch (error) {
     database.close();
     if (((error as { errcode?: number }).errcode ?? 0) % 256 === SQLITE_BUSY) return undefined;
     throw error;
   }
-}
-
-async function inode(path: string): Promise<number | undefined> {
-  const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return undefined;
-    throw error;
-  });
-  return found?.ino;
 }

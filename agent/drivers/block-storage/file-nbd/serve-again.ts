@@ -1,7 +1,7 @@
 import { BACKEND, type StorageArray } from "./array.ts";
 import { activeSite } from "./pool.ts";
 import { ensureServing, requireServable } from "./serving.ts";
-import { whenFree, whenVolumeFree } from "./when-free.ts";
+import { whenFree } from "./when-free.ts";
 
 /**
  * Serves what is meant to be served and is not: the machine was started anew, or a daemon died. Guests wait for that at the
@@ -18,7 +18,7 @@ export async function serveAgain(array: StorageArray, closing: AbortSignal): Pro
   });
   for (const volume of volumes) {
     if (closing.aborted) return;
-    const alone = () => whenVolumeFree(array, volume, closing, () => serve(array, volume));
+    const alone = () => whenFree(array.locks, volume, closing, () => serve(array, volume));
     await whenFree(array.locks, BACKEND, closing, alone).catch(tell({ volume }));
   }
 }

@@ -11,8 +11,13 @@ const REFERENCE = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,200}$/;
 
 /** Nothing reaches a path, a socket's name or a command before it has passed here. */
 export function checkedId(id: string): string {
-  if (UUID.test(id)) return id;
+  if (isId(id)) return id;
   throw new CloudError("invalid", "storage.invalid_id", "Not a valid id.");
+}
+
+/** Whether it can be a volume's or a snapshot's. */
+export function isId(name: string): boolean {
+  return UUID.test(name);
 }
 
 /**
@@ -99,12 +104,12 @@ export class Site {
 
   async copies(): Promise<CopyRecord[]> {
     const ids = await namesIn(join(this.directory, "volumes"));
-    return (await Promise.all(ids.filter((id) => UUID.test(id)).map((id) => this.copy(id)))).flatMap((r) => r ?? []);
+    return (await Promise.all(ids.filter(isId).map((id) => this.copy(id)))).flatMap((r) => r ?? []);
   }
 
   async snapshots(): Promise<SnapshotRecord[]> {
     const ids = await namesIn(join(this.directory, "snapshots"));
-    const found = await Promise.all(ids.filter((id) => UUID.test(id)).map((id) => this.snapshot(id)));
+    const found = await Promise.all(ids.filter(isId).map((id) => this.snapshot(id)));
     return found.flatMap((record) => record ?? []);
   }
 

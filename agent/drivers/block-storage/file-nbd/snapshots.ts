@@ -120,5 +120,4 @@ export async function removeSnapshot(array: StorageArray, snapshotId: string): P
   // Also where a removal that was cut short has left the folder without its record.
   const left = await Promise.all(array.sites.map((site) => exists(site.snapshotDir(snapshotId))));
   for (const site of array.sites.filter((_, i) => left[i])) await site.removeSnapshot(snapshotId);
-  await array.locks.forget(snapshotId);
 }

@@ -104,16 +104,3 @@ test("a removal that was cut short after the record had gone is finished by its 
     assert.deepEqual(await readdir(join(directory, "snapshots")), []);
   }
 });
-
-test("the repeat of a removal whose first try died at its very end leaves no lock behind", async (t) => {
-  const array = await replicatedArray(t);
-  const [volumeId, snapshotId] = [systemIds.uuid(), systemIds.uuid()];
-  const { signal } = call();
-  await array.locks.holding([volumeId], signal, () => removeVolume(array, volumeId));
-  await array.locks.holding([snapshotId], signal, () => removeSnapshot(array, snapshotId));
-  const locks = await readdir(join(array.options.runDir, "locks"));
-  assert.deepEqual(
-    locks.filter((name) => name.startsWith(volumeId) || name.startsWith(snapshotId)),
-    [],
-  );
-});

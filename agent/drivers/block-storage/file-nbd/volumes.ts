@@ -96,8 +96,6 @@ export async function removeVolume(array: StorageArray, volumeId: string): Promi
   const left = await foldersOf(array, volumeId);
   for (const site of left.toSorted((a, b) => Number(a === active) - Number(b === active)))
     await removeCopy(array, site, volumeId);
-  // Also when nothing was left: who removed it may have died before it came here.
-  await array.locks.forget(volumeId);
 }
 
 /**

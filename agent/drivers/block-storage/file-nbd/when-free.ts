@@ -1,4 +1,3 @@
-import type { StorageArray } from "./array.ts";
 import type { FileLocks } from "./file-locks.ts";
 
 /** How long a look waits for whoever works on what it looks at. */
@@ -19,21 +18,5 @@ export async function whenFree<T>(
     closing.throwIfAborted();
     if (error !== patience.reason) throw error;
     return undefined;
-  });
-}
-
-/** The same at a volume that may be gone by now: its lock is then made by this look alone, and goes again. */
-export async function whenVolumeFree<T>(
-  array: StorageArray,
-  volumeId: string,
-  closing: AbortSignal,
-  work: () => Promise<T>,
-): Promise<T | undefined> {
-  return await whenFree(array.locks, volumeId, closing, async () => {
-    try {
-      return await work();
-    } finally {
-      if (!(await array.find(volumeId))) await array.locks.forget(volumeId);
-    }
   });
 }
