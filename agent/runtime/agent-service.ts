@@ -22,6 +22,8 @@ export interface AgentService {
   /** `compute`, `block-storage`, …: the type in its service records. */
   readonly service: string;
   readonly verbs: ReadonlyMap<string, VerbHandler>;
+  /** Whether what it provides changes by itself, as free space does. It is then looked at every now and then. */
+  readonly factsChange: boolean;
   /** Service records with fresh facts. */
   provided(): Promise<ProvidedService[]>;
   /** Facts of everything of ours that exists on this host. */

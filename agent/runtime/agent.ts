@@ -5,6 +5,7 @@ import type { AgentService, VerbHandler } from "./agent-service.ts";
 import { Backoff } from "./backoff.ts";
 import type { Call } from "./call.ts";
 import { Executor } from "./executor.ts";
+import { Facts } from "./facts.ts";
 import type { Journal } from "./journal.ts";
 import { Reporter } from "./reporter.ts";
 import type { SchemaChecks } from "./schema-checks.ts";
@@ -46,8 +47,7 @@ export class Agent {
   readonly #leaving = new AbortController();
   #introduced = false;
   #epochsAgedAt: number;
-  /** Of the services' facts: the newest, the one in the poll under way, the one that the server has. */
-  readonly #facts = { version: 1, sent: 0, stored: 0 };
+  readonly #facts: Facts;
   #logLevels = "{}";
   #onOutdatedPoll = () => {};
 
@@ -55,6 +55,7 @@ export class Agent {
     this.#options = options;
     const { journal, clock, log } = options;
     this.#epochsAgedAt = clock.now();
+    this.#facts = new Facts({ services: options.services, clock, log, onNews: () => this.#onOutdatedPoll() });
     this.#reporter = new Reporter({
       send: (report) => this.#send(report),
       onStored: (results) => this.#onStored(results),
@@ -82,10 +83,8 @@ export class Agent {
     const { bootId, journal, services } = this.#options;
     this.#ageEpochs();
     const request: PollRequest = { bootId, known: [], waitMs: this.#introduced ? waitMs : 0 };
-    this.#facts.sent = this.#facts.version;
-    if (this.#facts.stored < this.#facts.version) {
-      request.services = (await Promise.all(services.map((service) => service.provided()))).flat();
-    }
+    const news = await this.#facts.news();
+    if (news) request.services = news;
     if (!this.#introduced) {
       const entries = services.map(async (service) => [service.service, await service.inventory()] as const);
       request.inventory = Object.fromEntries(await Promise.all(entries));
@@ -99,7 +98,7 @@ export class Agent {
   /** Does what the server answered to `request`. */
   take(reply: PollReply): void {
     this.#introduced = true;
-    this.#facts.stored = this.#facts.sent;
+    this.#facts.stored();
     for (const revoked of reply.revoked) this.#executor.revoke(revoked);
     this.#executor.forget(reply.forget);
     for (const command of reply.commands) this.#executor.accept(command);
@@ -109,12 +108,6 @@ export class Agent {
       this.#options.setLogLevels(reply.logLevels);
     }
     this.#reporter.kick();
-  }
-
-  /** Facts of a service have changed: they go with the next poll. */
-  factsChanged(): void {
-    this.#facts.version += 1;
-    this.#onOutdatedPoll();
   }
 
   /** `listener` is called when a poll under way says something that is no longer so. */
@@ -171,6 +164,7 @@ export class Agent {
     for (const result of closed) {
       if (result.status === "rejected") this.#options.log.warn(errorFields(result.reason), "a driver did not close");
     }
+    await this.#facts.close();
   }
 
   async #send(report: Parameters<ServerSession["report"]>[0]): Promise<void> {

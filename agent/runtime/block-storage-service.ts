@@ -77,6 +77,7 @@ export function blockStorageService(backends: readonly ServedBackend[]): AgentSe
   return {
     service: "block-storage",
     verbs: verbsOf(driverOf),
+    factsChange: true,
     provided: () => Promise.all(backends.map(providedBy)),
     inventory: async () => (await Promise.all([...drivers.values()].map((driver) => driver.list()))).flat(),
     // Volumes do nothing by themselves that facts do not tell.

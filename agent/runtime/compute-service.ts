@@ -87,6 +87,7 @@ export function computeService(driver: ComputeDriver, openConsole: OpenConsole):
   return {
     service: "compute",
     verbs: verbsOf(computeHandlers(driver, consoles)),
+    factsChange: false,
     provided: async () => [{ binary: "nova-compute", service: "compute", facts: await driver.probe(), cluster: null }],
     inventory: () => Array.fromAsync(driver.list()),
     subscribe(listener) {

@@ -18,6 +18,7 @@ export function ownService(loggers: { levels(prefix: string): Readonly<Record<st
         },
       ],
     ]),
+    factsChange: false,
     provided: async () => [],
     inventory: async () => [],
     subscribe: () => () => {},

@@ -29,8 +29,6 @@ export interface StartAgentOptions {
 }
 
 export interface RunningAgent {
-  /** To be called when a service's facts have changed. */
-  factsChanged(): void;
   /** Ends in good order; guests go on. */
   stop(): Promise<void>;
 }
@@ -56,7 +54,6 @@ export async function startAgent(options: StartAgentOptions): Promise<RunningAge
   const loop = new PollLoop({ agent, session, clock, random, log, ...(waitMs === undefined ? {} : { waitMs }) });
   loop.start();
   return {
-    factsChanged: () => agent.factsChanged(),
     async stop() {
       await loop.stop();
       await agent.stop();

@@ -65,7 +65,7 @@ function backendServices(host: string): AgentService[] {
     verb: "backend.failover" | "backend.freeze" | "backend.thaw",
     run: VerbHandler["run"],
   ): [string, VerbHandler] => [verb, { definition: blockStorageVerbs[verb], mode: "change", run }];
-  const nothing = { inventory: async () => [], subscribe: () => () => {}, close: async () => {} };
+  const nothing = { factsChange: false, inventory: async () => [], subscribe: () => () => {}, close: async () => {} };
   const cluster = shared ? CLUSTER : null;
   const service = { binary: "cinder-volume", service: "block-storage", backend, cluster };
   return [
