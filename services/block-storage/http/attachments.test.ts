@@ -271,4 +271,12 @@ describe("attachments", () => {
     assert.equal((await act({ "os-force_detach": { connector: null } }, "admin")).status, 202);
     assert.deepEqual(await state(), ["available", "detached", "not served"]);
   });
+
+  it("are cut by force from a volume that an administrator had put in error", async () => {
+    await accepted({ "os-attach": { mountpoint: "/dev/vdb", instance_uuid: SERVER } });
+    arrays.of(BACKEND).served.add(volumeId);
+    assert.equal((await act({ "os-reset_status": { status: "error" } }, "admin")).status, 202);
+    assert.equal((await act({ "os-force_detach": { connector: null } }, "admin")).status, 202);
+    assert.deepEqual(await state(), ["available", "detached", "not served"]);
+  });
 });

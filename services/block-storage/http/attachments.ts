@@ -196,7 +196,7 @@ export function attachmentRoutes(deps: FaceDependencies): Route[] {
     if (volume.status === "in-use") await beginDetaching(t, deps.kernel, volume.id);
     await transitionAttachment(t, clock, attachment.id, { attach_status: "detaching" });
     return await operations.start(t, deps.operations.disconnectVolume, {
-      input: { volumeId: volume.id, attachmentIds: [attachment.id], removes: true },
+      input: { volumeId: volume.id, attachmentIds: [attachment.id], removes: true, force: false },
       resourceId: volume.id,
       projectId: volume.project_id,
       userId: request.context.userId,

@@ -7,6 +7,7 @@ import type { Tx } from "../../../kernel/store/store.ts";
 import { adminMetadataOf, modeOf, mustBeReservable, mustNotBeComputes } from "../domain/can-attach.ts";
 import { invalidVolume } from "../domain/can-volume.ts";
 import type { VolumeStatus } from "../domain/volume-state.ts";
+import type { DisconnectVolumeInput } from "../operations/disconnect-volume.ts";
 import { beginDetaching, lockedVolume, markAttached, rollDetaching } from "../store/attaching.ts";
 import { attachmentsOf, insertAttachment } from "../store/attachments.ts";
 import type { AttachmentRow, VolumeRow } from "../store/tables.ts";
@@ -26,6 +27,7 @@ const closed = { additionalProperties: false };
 const OptionalId = Type.Optional(Type.Union([UuidLike, Type.Null()]));
 const OptionalText = Type.Optional(Type.Union([Type.String({ maxLength: 255 }), Type.Null()]));
 
+type Leaving = Omit<DisconnectVolumeInput, "volumeId">;
 type Asking = ApiRequest<unknown, unknown>;
 type About = (request: Asking, rule: string) => Promise<ListedVolume>;
 
@@ -67,7 +69,7 @@ export function connectionActions(deps: FaceDependencies, about: About): Action[
       async handler(request) {
         const { id } = await about(request, `${RULES}:unreserve`);
         const free = await mustBe(id, ["attaching"], "unreserve");
-        await disconnect(request, free, { attachmentIds: [], removes: true });
+        await disconnect(request, free, { attachmentIds: [], removes: true, force: false });
         return undefined;
       },
     }),
@@ -107,7 +109,7 @@ export function connectionActions(deps: FaceDependencies, about: About): Action[
         const { id } = await about(request, `${RULES}:terminate_connection`);
         const volume = await mustBe(id, ["attaching", "in-use", "detaching"], "terminate_connection");
         const rows = await attachmentsOf(store.read, id);
-        await disconnect(request, volume, { attachmentIds: rows.map((row) => row.id), removes: false });
+        await disconnect(request, volume, { attachmentIds: rows.map((row) => row.id), removes: false, force: false });
         return undefined;
       },
     }),
@@ -144,7 +146,7 @@ export function connectionActions(deps: FaceDependencies, about: About): Action[
       async handler(request) {
         const { id } = await about(request, `${RULES}:detach`);
         const volume = await mustBe(id, ["in-use", "detaching", "attaching"], "detach");
-        await disconnect(request, volume, await leaving(id, request.body?.attachment_id ?? null));
+        await disconnect(request, volume, await leaving(id, request.body?.attachment_id ?? null, false));
         return undefined;
       },
     }),
@@ -158,7 +160,7 @@ export function connectionActions(deps: FaceDependencies, about: About): Action[
       async handler(request) {
         const { id } = await about(request, FORCE_DETACH);
         const volume = await store.tx((t) => freeVolume(t, id));
-        const gone = await leaving(id, request.body.attachment_id ?? null);
+        const gone = await leaving(id, request.body.attachment_id ?? null, true);
         if (gone.attachmentIds.length === 0) throw invalidVolume(`Volume ${id} is not attached.`);
         await disconnect(request, volume, gone);
         return undefined;
@@ -195,19 +197,15 @@ export function connectionActions(deps: FaceDependencies, about: About): Action[
   }
 
   /** The one attachment that is meant, or all of them. */
-  async function leaving(id: string, attachmentId: string | null) {
+  async function leaving(id: string, attachmentId: string | null, force: boolean): Promise<Leaving> {
     const rows = await attachmentsOf(store.read, id);
     const meant = rows.filter((row) => attachmentId === null || row.id === attachmentId.toLowerCase());
     if (attachmentId !== null && meant.length === 0)
       throw invalidVolume(`Volume ${id} has no attachment ${attachmentId}.`);
-    return { attachmentIds: meant.map((row) => row.id), removes: true };
+    return { attachmentIds: meant.map((row) => row.id), removes: true, force };
   }
 
-  async function disconnect(
-    request: Asking,
-    volume: VolumeRow,
-    input: { attachmentIds: readonly string[]; removes: boolean },
-  ): Promise<void> {
+  async function disconnect(request: Asking, volume: VolumeRow, input: Leaving): Promise<void> {
     const operationId = await store.tx((t) =>
       operations.start(t, deps.operations.disconnectVolume, {
         input: { volumeId: volume.id, ...input },

@@ -33,7 +33,7 @@ for (const refused of [false, true]) {
         await transitionAttachment(t, world.tools.clock, attachmentId, { attach_status: "detaching" });
         return [attachmentId];
       });
-      return { input: { volumeId: id, attachmentIds, removes: true }, resourceId: id };
+      return { input: { volumeId: id, attachmentIds, removes: true, force: false }, resourceId: id };
     },
     async afterSuccess(world) {
       const { status, attach_status } = await world.row(id);

@@ -35,7 +35,10 @@ onBothStores("a client that lets go of a volume late", (open) => {
           if (verb === "volume.ensureNotExported") await computeReserves();
         };
       }
-      const start = { input: { volumeId: id, attachmentIds: [ids.uuid()], removes: false }, resourceId: id };
+      const start = {
+        input: { volumeId: id, attachmentIds: [ids.uuid()], removes: false, force: false },
+        resourceId: id,
+      };
       await store.tx((t) => control.start(t, definition, { ...start, projectId: "p1" }));
       await world.drain([definition]);
       assert.deepEqual(await world.attachments(), ["reserved - -"]);

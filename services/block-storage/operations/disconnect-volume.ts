@@ -12,6 +12,8 @@ export interface DisconnectVolumeInput {
   readonly attachmentIds: readonly string[];
   /** The attachments go, and the volume's status says so; otherwise only its connection ends. */
   readonly removes: boolean;
+  /** An administrator's: the volume is what its attachments say, also when it had been put in error. */
+  readonly force: boolean;
 }
 
 /**
@@ -32,12 +34,13 @@ export function disconnectVolumeOperation(deps: VolumeTools): Operation<Disconne
     })
     .step("finish", {
       tx: async (t, { input, out }) => {
-        const { volumeId, attachmentIds, removes } = input;
+        const { volumeId, attachmentIds, removes, force } = input;
         if (!removes || !(await findVolume(t, volumeId))) return;
         const { ok } = out["stop-serving"];
         if (ok) for (const id of attachmentIds) await letGo(t, deps.kernel, id);
         else await keep(t, attachmentIds);
-        if (ok || attachmentIds.length > 0) await settleAfterDetach(t, clock, await lockedVolume(t, volumeId));
+        if (ok || attachmentIds.length > 0)
+          await settleAfterDetach(t, clock, await lockedVolume(t, volumeId), { force: force && ok });
       },
     })
     .build();

@@ -10,7 +10,8 @@ import {
   mustBeReservable,
   statusWith,
 } from "../domain/can-attach.ts";
-import { invalidVolume } from "../domain/can-volume.ts";
+import { invalidVolume, isMigrating } from "../domain/can-volume.ts";
+import { isBusy } from "../domain/volume-state.ts";
 import {
   attachmentNotFound,
   attachmentsOf,
@@ -126,8 +127,18 @@ export async function letGo(t: Tx, { clock }: Pick<AttachingTools, "clock">, att
   if (volume && volume.deleted_at === null) await settleAfterDetach(t, clock, volume);
 }
 
-/** What becomes of a volume of which an attachment was removed. */
-export async function settleAfterDetach(t: Tx, clock: Clock, volume: VolumeRow): Promise<void> {
+/**
+ * What becomes of a volume of which an attachment was removed. With `force` its status says so also where it had been put in
+ * error; never while something is done with it.
+ */
+export async function settleAfterDetach(
+  t: Tx,
+  clock: Clock,
+  volume: VolumeRow,
+  { force }: { force: boolean } = { force: false },
+): Promise<void> {
+  const settles =
+    ATTACHMENT_STATUSES.includes(volume.status) || (force && !isBusy(volume.status) && !isMigrating(volume));
   const rest = await attachmentsOf(t, volume.id);
   const next = statusWith(rest);
   const { attached_mode: _, ...metadata } = adminMetadataOf(volume);
@@ -137,9 +148,9 @@ export async function settleAfterDetach(t: Tx, clock: Clock, volume: VolumeRow):
     ...(rest.some((row) => row.attach_status === "attached")
       ? {}
       : { attach_status: "detached" as const, admin_metadata: JSON.stringify(metadata) }),
-    ...(waits && !ATTACHMENT_STATUSES.includes(volume.status) ? { previous_status: next } : {}),
+    ...(waits && !settles ? { previous_status: next } : {}),
   };
-  const to = { set, ...(ATTACHMENT_STATUSES.includes(volume.status) ? { status: next } : {}) };
+  const to = { set, ...(settles ? { status: next } : {}) };
   await transition(t, { clock, id: volume.id, from: null, to, action: "detach" });
 }
 
