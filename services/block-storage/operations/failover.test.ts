@@ -63,6 +63,19 @@ onBothStores("failover", (open) => {
     assert.deepEqual(await world.seen(replicated), ["available", null, "enabled", "available"]);
   });
 
+  it("leaves in error what has a replica and is not reported, unless it is still to be made or on its way out", async () => {
+    const ids = new Map<string, string>();
+    const world = await run("second", {}, async (given) => {
+      for (const status of ["in-use", "creating", "managing", "error_managing", "deleting"] as const)
+        ids.set(status, await given.volume({ host: "a@r#r", replication_status: "enabled", status }));
+    });
+    const seen = (status: string) => world.seen(ids.get(status) ?? "");
+    assert.deepEqual(await seen("in-use"), ["error", "in-use", "failover-error", "error"]);
+    for (const status of ["creating", "managing", "error_managing"])
+      assert.deepEqual((await seen(status)).slice(0, 3), [status, null, "enabled"]);
+    assert.deepEqual((await seen("deleting")).slice(0, 3), ["deleting", null, "enabled"]);
+  });
+
   it("touches the volumes of that backend only, and none that is deleted", async () => {
     const others: string[] = [];
     const world = await run(null, {}, async (given) => {

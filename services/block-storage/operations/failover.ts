@@ -16,7 +16,7 @@ export interface FailoverInput extends ScopeTarget {
 
 /** How the backend answered. */
 type Outcome =
-  | { readonly ok: true; readonly active: string | null; readonly failed: string[] }
+  | { readonly ok: true; readonly active: string | null; readonly served: string[] }
   | { readonly ok: false; readonly unknownTarget: boolean; readonly fault: PublicFault };
 
 /** What the protocol takes for the id of a target. */
@@ -52,8 +52,8 @@ export function failoverOperation(deps: BackendTools): Operation<FailoverInput> 
             { backend, targetId: target },
             { to, timeoutMs: deps.settings.failoverTimeoutMs, onProgress: (percent) => a.progress(percent) },
           );
-          const failed = answer.volumes.filter((volume) => !volume.ok).map((volume) => volume.volumeId);
-          return { ok: true, active: answer.activeBackendId, failed };
+          const served = answer.volumes.filter((volume) => volume.ok).map((volume) => volume.volumeId);
+          return { ok: true, active: answer.activeBackendId, served };
         } catch (error) {
           // A refusal is an answer. Everything else says nothing of what the backend did, and is asked again.
           if (!(error instanceof CloudError) || error.kind === "unavailable") throw error;
@@ -72,7 +72,8 @@ export function failoverOperation(deps: BackendTools): Operation<FailoverInput> 
         await updateScope(t, clock, scope, state);
         await switchServices(t, clock, scope, services);
         if (!outcome.ok) return;
-        await recordFailover(t, tools, input, outcome.failed, outcome.active === null ? "enabled" : "failed-over");
+        const status = outcome.active === null ? "enabled" : "failed-over";
+        await recordFailover(t, tools, input, new Set(outcome.served), status);
       },
     })
     .build();

@@ -30,20 +30,25 @@ export async function leaveBehind(t: Tx, tools: Tools, target: ScopeTarget): Pro
   return ids;
 }
 
-/** What a failover did to the volumes that have a replica: those that failed end in error, the others keep their status. */
+/** Their backend need not have anything of them. */
+const UNMADE: readonly VolumeStatus[] = ["creating", "managing", "error_managing"];
+
+/**
+ * What a failover did to the volumes that have a replica: those that the backend reports to be `served` keep their status. What it
+ * does not report it does not have, so all others end in error, unless they are still to be made.
+ */
 export async function recordFailover(
   t: Tx,
   tools: Tools,
   target: ScopeTarget,
-  failed: readonly string[],
+  served: ReadonlySet<string>,
   status: ReplicationStatus,
 ): Promise<void> {
   const rows = await volumesOf(t.tables<BlockStorageTables>(), target)
     .where((eb) => eb.or([eb("replication_status", "is", null), eb("replication_status", "not in", LEFT_BEHIND)]))
     .execute();
-  const lost = new Set(failed);
-  const replicated = rows.map((row) => row.id);
-  for (const ids of chunks(replicated.filter((id) => !lost.has(id)))) {
+  const came = rows.filter(({ id }) => served.has(id));
+  for (const ids of chunks(came.map(({ id }) => id))) {
     await t
       .tables<BlockStorageTables>()
       .updateTable("volumes")
@@ -51,10 +56,11 @@ export async function recordFailover(
       .where("id", "in", ids)
       .execute();
   }
+  const lost = rows.filter((row) => !served.has(row.id) && !UNMADE.includes(row.status));
   await putInError(
     t,
     tools,
-    replicated.filter((id) => lost.has(id)),
+    lost.map(({ id }) => id),
     "failover-error",
   );
 }
@@ -104,7 +110,7 @@ async function putInError(t: Tx, tools: Tools, volumes: readonly string[], repli
 function volumesOf(db: Kysely<BlockStorageTables>, { scope, to }: ScopeTarget) {
   return db
     .selectFrom("volumes")
-    .select("id")
+    .select(["id", "status"])
     .where("deleted_at", "is", null)
     .where(onPlace("cluster" in to ? "cluster_name" : "host", scope));
 }
