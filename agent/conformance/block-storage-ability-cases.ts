@@ -121,6 +121,30 @@ export const abilityCases: readonly BlockStorageCase[] = [
     },
   },
   {
+    name: "replication: a failover to an array that is not there is refused before anything is changed, and so is a failback",
+    ability: "replication",
+    async run(c) {
+      const { driver } = c.env.a;
+      const { volumeId, stream } = await mirrored(c);
+      await c.env.loseDisks("second");
+      await rejectsWith(failover(c, driver, "second"), "conflict", "storage.target_unreachable");
+      await more(c, stream);
+      await c.env.findDisks("second");
+      await driver.ensureExported(volumeId, c.call());
+      await inSync(c, volumeId);
+      await c.env.loseDisks("default");
+      await failover(c, driver, "second");
+      await more(c, stream);
+      await rejectsWith(failover(c, driver, "default"), "conflict", "storage.target_unreachable");
+      assert.equal((await driver.stats()).activeBackendId, "second");
+      await more(c, stream);
+      await c.env.findDisks("default");
+      await failover(c, driver, "default");
+      await more(c, stream);
+      await stream.verify();
+    },
+  },
+  {
     name: "migration: a served volume moves to another backend under writes",
     ability: "migration",
     async run(c) {

@@ -40,6 +40,10 @@ export interface BlockStorageEnvironment {
   strayData(content: Uint8Array, bytes: number): Promise<string>;
   /** Kills every process that serves from this array of the cluster's backend, as `kill -9` would; the disks stay. */
   killArray(site: "default" | "second"): Promise<void>;
+  /** The disks of this array cannot be reached, and nothing serves from it any more. */
+  loseDisks(site: "default" | "second"): Promise<void>;
+  /** The array's disks are there again, as they were. */
+  findDisks(site: "default" | "second"): Promise<void>;
   /** Everything of ours that exists, in words: volumes, snapshots, processes, addresses. Empty on a clean slate. */
   leftovers(): Promise<string[]>;
   readonly limitMs: number;

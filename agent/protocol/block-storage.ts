@@ -12,7 +12,8 @@ import { verb } from "./verb.ts";
  * Fault codes: `storage.no_backend`, `storage.volume_not_found`, `storage.snapshot_not_found` (notFound); `storage.no_space`
  * (noCapacity: nothing was allocated); `storage.size_too_small`, `storage.image_unsafe`, `storage.target_unknown`,
  * `storage.not_supported`, `storage.invalid_id` (invalid); `storage.exists_differently`, `storage.volume_in_use`, `storage.frozen`,
- * `storage.failed_over`, `storage.replica_stale`, `storage.copy_failed`, `storage.reference_taken` (conflict);
+ * `storage.failed_over`, `storage.replica_stale`, `storage.copy_failed`, `storage.reference_taken`,
+ * `storage.target_unreachable` (conflict);
  * `storage.array_unreachable`, `storage.moved_away` (unavailable).
  */
 
@@ -196,7 +197,8 @@ export const blockStorageVerbs = {
   /**
    * Serves the replicated volumes from `targetId`, or with `default` from the backend itself once its copies are equal again. Kills
    * for certain what serves now. Volumes that are not replicated are served by nobody afterwards. Each volume has its own
-   * outcome; a repeat goes on with those that failed. Null chooses a target. Throws `storage.target_unknown` before anything is changed.
+   * outcome; a repeat goes on with those that failed. Null chooses a target. Throws `storage.target_unknown`, or
+   * `storage.target_unreachable` when the array that is to serve is not there, before anything is changed.
    */
   "backend.failover": verb(
     Type.Object({ backend: Name, targetId: Nullable(Name) }),

@@ -16,7 +16,8 @@ export async function failover(array: StorageArray, targetId: string | null, cal
   if (!target || (active !== null && active !== target.id)) {
     throw new CloudError("invalid", "storage.target_unknown", "The backend has no such replication target.");
   }
-  await target.requireReachable();
+  // Once it serves, a repeat waits for it.
+  await (active === null ? requireDestination(target) : target.requireReachable());
   // What the mirrors of daemons that still live say goes on record before it can no longer be asked.
   if (active === null) await forEach(array, target, call, (volume) => settleLiving(array, volume));
   if (active === null || failingBack) {
@@ -47,11 +48,20 @@ async function promote(array: StorageArray, volume: VolumeCopies, target: Site):
   if (volume.main.record.exported) await ensureServing(array, volume);
 }
 
+/** Asked before anything is changed: a refusal, so that nobody waits for an array that may have gone for good. */
+async function requireDestination(site: Site): Promise<void> {
+  await site.requireReachable().catch((cause: Error) => {
+    throw new CloudError("conflict", "storage.target_unreachable", "The array to serve from cannot be reached.", {
+      internal: `${site.id}: ${cause.message}`,
+      cause,
+    });
+  });
+}
+
 /** Home again, each volume when its copy there is equal; those that cannot go on being served where they are. */
 async function failback(array: StorageArray, call: Call): Promise<FailoverResult> {
   const { active } = await array.backend();
-  await array.own.prepare();
-  await array.own.requireReachable();
+  await requireDestination(array.own);
   const target = array.targets.find(({ id }) => id === active);
   if (target) await array.changeBackend({ failingBack: true }, target);
   const from = target ? [target] : array.targets;

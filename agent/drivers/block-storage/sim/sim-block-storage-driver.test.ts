@@ -59,6 +59,8 @@ blockStorageDriverConformance({
         return "found.raw";
       },
       killArray: async (site) => world.killArray(pool, site),
+      loseDisks: async (site) => world.killArray(pool, site, { disks: true }),
+      findDisks: async (site) => world.repairArray(pool, site),
       leftovers: async () => world.leftovers(),
       limitMs: 20_000,
       dispose: async () => clients.abort(),

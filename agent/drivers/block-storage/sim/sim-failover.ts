@@ -3,14 +3,14 @@ import type { FailoverOutcome } from "../../../protocol/block-storage.ts";
 import type { FailoverResult } from "../driver.ts";
 import { addressOf, OWN, type SimPool, type SimVolume } from "./sim-pool.ts";
 
-/** Throws `storage.target_unknown` or `storage.array_unreachable` before anything is changed. */
+/** Throws `storage.target_unknown` or `storage.target_unreachable` before anything is changed. */
 export function simFailover(pool: SimPool, targetId: string | null): FailoverResult {
   const target = targetId ?? pool.targets[0];
   if (target === OWN) return failback(pool);
   if (!target || !pool.targets.includes(target) || (pool.active !== null && pool.active !== target)) {
     throw new CloudError("invalid", "storage.target_unknown", "The backend has no such replication target.");
   }
-  requireReachable(pool, target);
+  requireDestination(pool, target);
   if (pool.active === null) for (const volume of pool.volumes.values()) volume.served = false;
   pool.active = target;
   return { activeBackendId: target, volumes: outcomes(pool, (volume) => promote(pool, volume, target)) };
@@ -27,7 +27,7 @@ function promote(pool: SimPool, volume: SimVolume, target: string): void {
 }
 
 function failback(pool: SimPool): FailoverResult {
-  requireReachable(pool, OWN);
+  requireDestination(pool, OWN);
   pool.active = null;
   const volumes = outcomes(pool, (volume) => {
     if (volume.site !== OWN) {
@@ -63,7 +63,10 @@ function outcomes(pool: SimPool, work: (volume: SimVolume) => void): FailoverOut
     });
 }
 
-function requireReachable(pool: SimPool, site: string): void {
+function requireDestination(pool: SimPool, site: string): void {
   if (!pool.lost.has(site)) return;
-  throw new CloudError("unavailable", "storage.array_unreachable", "A storage array cannot be reached.");
+  if (site === pool.active) {
+    throw new CloudError("unavailable", "storage.array_unreachable", "A storage array cannot be reached.");
+  }
+  throw new CloudError("conflict", "storage.target_unreachable", "The array to serve from cannot be reached.");
 }

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { access, mkdir, mkdtemp, readdir, rm, truncate, writeFile } from "node:fs/promises";
+import { access, mkdir, mkdtemp, readdir, rename, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../../../../kernel/clock/clock.ts";
@@ -54,6 +54,7 @@ export async function storageLab(): Promise<StorageLab> {
   const backends = await Promise.all([shared("host-1"), shared("host-2"), apart].map(backendOf));
   const [a, b, other] = backends as [ConformanceBackend, ConformanceBackend, ConformanceBackend];
   const sites = ["shared", "second", "apart"].map((name) => new Site(name, join(dir, name)));
+  const siteOf = (name: "default" | "second") => new Site(name, join(dir, name === "default" ? "shared" : "second"));
   const image = join(dir, "image.raw");
   const content = Buffer.alloc(4096, "an image");
   await writeFile(image, content);
@@ -91,9 +92,17 @@ export async function storageLab(): Promise<StorageLab> {
       await truncate(join(dir, "apart", "import", reference), bytes);
       return reference;
     },
-    async killArray(name) {
-      const site = sites[name === "default" ? 0 : 1];
-      for (const pid of site ? await daemonsMarked(`.${site.tag}-`) : []) await killForCertain(pid, systemClock);
+    killArray: (name) => killAll(siteOf(name)),
+    async loseDisks(name) {
+      const site = siteOf(name);
+      await killAll(site);
+      await rename(site.directory, `${site.directory}.away`);
+    },
+    async findDisks(name) {
+      const { directory } = siteOf(name);
+      // The cluster's locks are made anew where the array has gone.
+      await rm(directory, { recursive: true, force: true });
+      await rename(`${directory}.away`, directory);
     },
     async leftovers() {
       const left: string[] = [];
@@ -109,13 +118,15 @@ export async function storageLab(): Promise<StorageLab> {
     async dispose() {
       for (const client of clients) client.close();
       for (const { driver } of backends) await driver.close();
-      for (const site of sites) {
-        for (const pid of await daemonsMarked(`.${site.tag}-`)) await killForCertain(pid, systemClock);
-      }
+      for (const site of sites) await killAll(site);
       await access(dir);
       await rm(dir, { recursive: true });
     },
   };
+}
+
+async function killAll(site: Site): Promise<void> {
+  for (const pid of await daemonsMarked(`.${site.tag}-`)) await killForCertain(pid, systemClock);
 }
 
 async function backendOf(options: FileNbdOptions): Promise<ConformanceBackend> {
