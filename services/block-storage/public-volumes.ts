@@ -2,7 +2,7 @@ import type { Connection } from "../../agent/protocol/connection.ts";
 import type { Queries, Tx } from "../../kernel/store/store.ts";
 import type { ImageSummary } from "../image/public.ts";
 import type { BlockStorageDependencies } from "./dependencies.ts";
-import { invalidVolume, isMigrating } from "./domain/can-volume.ts";
+import { invalidVolume, isChanging } from "./domain/can-volume.ts";
 import { removeVolume } from "./http/remove-volume.ts";
 import { blockStorageOperations } from "./operations/block-storage-operations.ts";
 import { requiredTarget } from "./operations/volume-calls.ts";
@@ -30,7 +30,7 @@ export function publicVolumes(deps: BlockStorageDependencies): BlockStoragePubli
         status: row.status,
         sizeGiB: row.size_gib,
         bootable: row.bootable === 1,
-        moving: isMigrating(row),
+        changing: isChanging(row),
         zone: row.zone,
         imageMetadata: JSON.parse(row.image_metadata ?? "{}") as Record<string, string>,
       };

@@ -8,8 +8,8 @@ export interface VolumeSummary {
   readonly status: string;
   readonly sizeGiB: number;
   readonly bootable: boolean;
-  /** Its data is on its way to another backend. */
-  readonly moving: boolean;
+  /** It is being moved, extended or retyped. */
+  readonly changing: boolean;
   readonly zone: string;
   /** Of the image that it was made from: how it boots. */
   readonly imageMetadata: Readonly<Record<string, string>>;

@@ -21,6 +21,14 @@ export function isMigrating({ migration_status: status }: Pick<VolumeRow, "migra
   return status !== null && MIGRATING.includes(status);
 }
 
+/** What is done to a volume while somebody has it, and gives it its status back. */
+export const CHANGING: readonly VolumeStatus[] = ["extending", "retyping"];
+
+/** It moves, grows or changes its type: whoever has it has to keep it until that has ended. */
+export function isChanging(volume: Pick<VolumeRow, "status" | "migration_status">): boolean {
+  return isMigrating(volume) || CHANGING.includes(volume.status);
+}
+
 /** What holds for every kind of delete, whatever the status. Throws 400. */
 export function mustBeRemovable(volume: VolumeRow): void {
   if (volume.attach_status === "attached") throw invalidVolume(`Volume ${volume.id} is still attached.`);

@@ -1,5 +1,5 @@
 import type { Queries } from "../../../kernel/store/store.ts";
-import { MIGRATING } from "../domain/can-volume.ts";
+import { CHANGING, MIGRATING } from "../domain/can-volume.ts";
 import type { BlockStorageTables } from "./tables.ts";
 
 /** A volume of Compute's server whose data is on its way to another backend, or that is growing; undefined when they all are still. */
@@ -11,7 +11,7 @@ export async function changingVolume(q: Queries, serverId: string): Promise<stri
     .select("volumes.id")
     .where("server_id", "=", serverId)
     .where("held_by_compute", "=", 1)
-    .where((eb) => eb.or([eb("migration_status", "in", MIGRATING), eb("status", "in", ["extending", "retyping"])]))
+    .where((eb) => eb.or([eb("migration_status", "in", MIGRATING), eb("status", "in", CHANGING)]))
     .limit(1)
     .executeTakeFirst();
   return row?.id;

@@ -74,7 +74,7 @@ export async function mustBeSettled(t: Tx, server: ServerRow): Promise<void> {
 const LEAVING: readonly TaskState[] = ["migrating", "resize_prep"];
 
 /**
- * A volume that moves or grows keeps its server where it is, and alive, until that has ended; to be asked with the server locked. Throws
+ * A volume that moves or grows keeps its server where it is until that has ended; to be asked with the server locked. Throws
  * `compute.volume_changing`.
  */
 export async function mustHaveStillVolumes(t: Tx, deps: FaceDependencies, server: ServerRow): Promise<void> {

@@ -39,9 +39,8 @@ onBothStores("servers whose volumes change", (open) => {
       const { server, volumeId, path } = await givenAttached();
       const { id: flavorRef } = await world.givenFlavor({ id: world.ids.uuid(), name: world.ids.uuid(), vcpus: 2 });
       await world.setVolume(volumeId, change);
-      for (const body of [...LEAVING, { resize: { flavorRef } }, { forceDelete: null }])
+      for (const body of [...LEAVING, { resize: { flavorRef } }])
         assert.equal((await act(server, body)).status, 409, JSON.stringify(body));
-      assert.equal((await world.ask("member", "DELETE", `/servers/${server.id}`)).status, 409);
       assert.equal((await world.ask("member", "DELETE", `${path}/${volumeId}`)).status, 400);
       assert.deepEqual((await world.server(server.id)).task_state, null);
       assert.equal((await act(server, { "os-stop": null })).status, 202);
@@ -51,6 +50,22 @@ onBothStores("servers whose volumes change", (open) => {
     assert.equal((await act(server, { migrate: null })).status, 409);
     await world.setVolume(volumeId, { status: "in-use", migration_status: "success" });
     assert.equal((await act(server, { migrate: null })).status, 202);
+  });
+
+  it("can be deleted all the same", async () => {
+    for (const change of [
+      { migration_status: "migrating" },
+      { status: "extending" },
+      { status: "retyping" },
+    ] as const) {
+      const [{ server: one, volumeId }, { server: other, volumeId: second }] = [
+        await givenAttached(),
+        await givenAttached(),
+      ];
+      for (const id of [volumeId, second]) await world.setVolume(id, change);
+      assert.equal((await world.ask("member", "DELETE", `/servers/${one.id}`)).status, 204);
+      assert.equal((await act(other, { forceDelete: null })).status, 202);
+    }
   });
 
   it("are told to Block Storage as settled or not", async () => {

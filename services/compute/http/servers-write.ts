@@ -8,7 +8,7 @@ import { listZones } from "../store/host-lists.ts";
 import { type ServerDetails, updateDetails } from "../store/server-writes.ts";
 import { getServer, transition } from "../store/servers.ts";
 import type { ServerRow } from "../store/tables.ts";
-import { mustHaveStillVolumes, startFor } from "./accept.ts";
+import { startFor } from "./accept.ts";
 import { invalid } from "./create-request.ts";
 import { DiskConfig, FullHostname, Hostname, Ipv4, Ipv6 } from "./create-schema.ts";
 import type { FaceDependencies } from "./dependencies.ts";
@@ -95,7 +95,10 @@ export function forceDeleteAction(deps: FaceDependencies): Action {
   });
 }
 
-/** From any state, whatever is under way: that is fenced first. A second delete joins the first. */
+/**
+ * From any state, whatever is under way: that is fenced first. A second delete joins the first. A volume that is changing does not
+ * hold it up: that is given up when its change has ended.
+ */
 async function deleteServer(deps: FaceDependencies, request: ApiRequest<unknown>, server: ServerRow): Promise<void> {
   const { store, clock } = deps.kernel;
   mustBeUnlocked(server, request.context.isAdmin);
@@ -103,7 +106,6 @@ async function deleteServer(deps: FaceDependencies, request: ApiRequest<unknown>
   await store.tx(async (t) => {
     await abandonAll(t, deps, deps.operations, server.id, { cleanup: false });
     await transition(t, { clock, id: server.id, from: {}, to: { task: "deleting" }, action: "delete" });
-    await mustHaveStillVolumes(t, deps, server);
     await startFor(t, deps, request, server, {
       action: "delete",
       operation: deps.operations.delete,

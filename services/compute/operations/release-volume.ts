@@ -1,7 +1,7 @@
-import { minutes } from "../../../kernel/clock/clock.ts";
+import { minutes, seconds } from "../../../kernel/clock/clock.ts";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import { liveOperations } from "../../../kernel/operations/control.ts";
-import { type Operation, operation } from "../../../kernel/operations/definition.ts";
+import { type EffectContext, type Operation, operation, type Wait } from "../../../kernel/operations/definition.ts";
 import type { Tx } from "../../../kernel/store/store.ts";
 import type { ComputeDependencies } from "../dependencies.ts";
 import { allocationsOf } from "../store/allocations.ts";
@@ -18,13 +18,18 @@ export interface ReleaseVolumeInput {
 }
 
 const RELEASE = "server.release_volume";
+/** Moving a volume may take hours. */
+const RECHECK_MS = seconds(5);
 
-/** Gives up a volume of a server that is gone, or was never built. Only goes forward: a backend that is away does it when it returns. */
+/**
+ * Gives up a volume of a server that is gone, or was never built. Only goes forward: a backend that is away does it when it
+ * returns, and a volume that is being moved, extended or retyped is given up when that has ended.
+ */
 export function releaseVolumeOperation(deps: ComputeDependencies): Operation<ReleaseVolumeInput> {
   return operation<ReleaseVolumeInput>(RELEASE, { resource: "server", deadlineMs: minutes(60) })
     .pivot()
     .step("stop-serving", {
-      effect: (a, { input }) => stopServing(a, deps, input),
+      effect: (a, { input }) => whenStill(a, deps, input),
       span: [0, 95],
     })
     .step("finish", {
@@ -34,6 +39,17 @@ export function releaseVolumeOperation(deps: ComputeDependencies): Operation<Rel
       },
     })
     .build();
+}
+
+async function whenStill(a: EffectContext, deps: ComputeDependencies, input: ReleaseVolumeInput): Promise<Wait | null> {
+  try {
+    await stopServing(a, deps, input);
+    return null;
+  } catch (error) {
+    if (!(error instanceof CloudError) || error.code !== "compute.volume_unsettled") throw error;
+    a.progress(0, { waiting_for_volume: input.volumeId });
+    return a.wait({ untilMs: deps.kernel.clock.now() + RECHECK_MS });
+  }
 }
 
 /**

@@ -153,6 +153,40 @@ onBothStores("a server's volumes", (open) => {
     await bench.close();
   });
 
+  for (const change of ["extending", "retyping"] as const) {
+    test(`a server goes while its volume is ${change}, and the volume is given up and goes when that has ended`, async () => {
+      const bench = await Bench.open(open);
+      const { world, operations } = bench;
+      const volumeId = await world.given.volume();
+      const id = await world.given.server({ devices: { existing: [volumeId], deleteOnTermination: true } });
+      const set = async (status: typeof change | "in-use") => {
+        const to = { status, previous_status: "in-use" as const };
+        await world.tools.store.tx((t) => t.tables<BlockStorageTables>().updateTable("volumes").set(to).execute());
+      };
+      await set(change);
+      const told = world.storage.faults.add({
+        verb: "volume.ensureNotExported",
+        fault: { type: "fail", error: new CloudError("unavailable", "test.too_early", "It is not still yet.") },
+      });
+      await world.given.start(operations.delete, await world.given.delete(id));
+      await world.toTheEnd(async () => (await bench.server(id)).vm_state === "deleted");
+      await world.work();
+      await world.pass(10 * 60_000);
+      await world.work();
+      assert.equal(told.hits, 0);
+      assert.deepEqual(
+        (await world.live()).map((row) => [row.name, row.state, JSON.parse(row.detail ?? "null")]),
+        [["server.release_volume", "waiting", { waiting_for_volume: volumeId }]],
+      );
+      told.remove();
+      await set("in-use");
+      await world.toTheEnd();
+      world.givenVolumes.delete(volumeId);
+      await expectCleanSlate(world, { serverId: id, host: "a", vm: "deleted" });
+      await bench.close();
+    });
+  }
+
   test("a build without a host leaves neither a volume that was made nor a hold on one that was there", async () => {
     const bench = await Bench.open(open);
     const { world, operations } = bench;

@@ -34,8 +34,9 @@ export async function serveVolume(a: EffectContext, deps: ComputeDependencies, v
 }
 
 /**
- * The server is served the volume no more. What its backend refuses, or does not know, is not served either; one that is away, or
- * from which the volume is moving just now, fails as `unavailable`. What others have by now goes on being served.
+ * The server is served the volume no more. What its backend refuses, or does not know, is not served either; one that is away fails
+ * as `unavailable`, and so does a volume that is changing (`compute.volume_unsettled`): it would be served anew, or is where nobody can say.
+ * What others have by now goes on being served.
  */
 export async function stopServing(
   a: EffectContext,
@@ -43,8 +44,12 @@ export async function stopServing(
   { volumeId, serverId }: { volumeId: string; serverId: string },
 ): Promise<void> {
   if (await deps.blockStorage.othersHave(a.read, { volumeId, serverId })) return;
-  if ((await deps.blockStorage.find(a.read, volumeId))?.moving)
-    throw new CloudError("unavailable", "compute.volume_moving", `Volume ${volumeId} is moving to another backend.`);
+  if ((await deps.blockStorage.find(a.read, volumeId))?.changing)
+    throw new CloudError(
+      "unavailable",
+      "compute.volume_unsettled",
+      `Volume ${volumeId} is being moved, extended or retyped.`,
+    );
   try {
     const { backend, to } = await deps.blockStorage.servingBackend(a.read, volumeId);
     const options = { to, subject: volumeId, extra: volumeId };
