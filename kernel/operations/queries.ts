@@ -112,6 +112,20 @@ export async function showOperation(
   return { operation: operationView(row), steps: steps.map(stepView) };
 }
 
+/** What a step that is done had to say; null when it has not come to that. For services: it may hold secrets. */
+export async function outputOfStep(q: Queries, operationId: string, step: string): Promise<Json> {
+  const row = await q
+    .tables<OperationTables>()
+    .selectFrom("operation_steps")
+    .select("output")
+    .where("operation_id", "=", operationId)
+    .where("step", "=", step)
+    .where("state", "=", "done")
+    .orderBy("run", "desc")
+    .executeTakeFirst();
+  return JSON.parse(row?.output ?? "null") as Json;
+}
+
 /** The steps with an `event` that worked for one request, oldest first: what instance actions show. */
 export async function eventsOfRequest(q: Queries, requestId: string): Promise<(StepView & { operationId: string })[]> {
   const rows = await q

@@ -3,6 +3,7 @@ import type { Connection } from "../../../agent/protocol/connection.ts";
 import type { ApiRequest } from "../../../kernel/http/request.ts";
 import { type Action, action } from "../../../kernel/http/route.ts";
 import { UuidLike } from "../../../kernel/http/schemas.ts";
+import { outputOfStep } from "../../../kernel/operations/queries.ts";
 import type { Tx } from "../../../kernel/store/store.ts";
 import { adminMetadataOf, modeOf, mustBeReservable, mustNotBeComputes } from "../domain/can-attach.ts";
 import { invalidVolume } from "../domain/can-volume.ts";
@@ -17,7 +18,7 @@ import { connectionInfo } from "./attachment-view.ts";
 import { Bool, isTrue } from "./booleans.ts";
 import { Connector, textOf } from "./connector.ts";
 import type { FaceDependencies } from "./dependencies.ts";
-import { endedOperation, outputOf } from "./ended-operation.ts";
+import { endedOperation } from "./ended-operation.ts";
 
 const RULES = "volume_extension:volume_actions";
 const READONLY = "volume:update_readonly_flag";
@@ -97,7 +98,9 @@ export function connectionActions(deps: FaceDependencies, about: About): Action[
           }),
         );
         await endedOperation(deps, operationId, request.signal);
-        const { connection } = (await outputOf(deps, operationId, "serve")) as unknown as { connection: Connection };
+        const { connection } = (await outputOfStep(store.read, operationId, "serve")) as unknown as {
+          connection: Connection;
+        };
         return { body: { connection_info: connectionInfo(connection, volume) } };
       },
     }),

@@ -1,7 +1,5 @@
 import { CloudError, type PublicFault } from "../../../kernel/errors/cloud-error.ts";
-import type { Json } from "../../../kernel/operations/definition.ts";
 import { whenEnded } from "../../../kernel/operations/http/operation-watch.ts";
-import type { OperationTables } from "../../../kernel/operations/tables.ts";
 import type { FaceDependencies } from "./dependencies.ts";
 
 /**
@@ -22,19 +20,6 @@ export async function endedOperation(deps: FaceDependencies, operationId: string
   } finally {
     timer.cancel();
   }
-}
-
-/** What a step of an operation that is done had to say. */
-export async function outputOf(deps: FaceDependencies, operationId: string, step: string): Promise<Json> {
-  const row = await deps.kernel.store.read
-    .tables<OperationTables>()
-    .selectFrom("operation_steps")
-    .select("output")
-    .where("operation_id", "=", operationId)
-    .where("step", "=", step)
-    .where("state", "=", "done")
-    .executeTakeFirst();
-  return JSON.parse(row?.output ?? "null") as Json;
 }
 
 function failed({ kind, code, message }: PublicFault): CloudError {

@@ -186,16 +186,23 @@ onBothStores("migrating and retyping volumes", (open) => {
     assert.deepEqual(await cancelled(served), [1]);
     const arriving = await given();
     await migrate(arriving, { host: "node1@lvm" });
-    await world.store.tx((t) =>
-      t
-        .tables<OperationTables>()
-        .updateTable("operations")
-        .set({ cancellable: 0 })
-        .where("resource_id", "=", arriving)
-        .execute(),
-    );
+    const pastPivot = (attempts: number) =>
+      world.store.tx((t) =>
+        t
+          .tables<OperationTables>()
+          .updateTable("operations")
+          .set({ cancellable: 0, attempts })
+          .where("resource_id", "=", arriving)
+          .execute(),
+      );
+    await pastPivot(0);
     for (const body of [{ status: "available" }, { attach_status: "detached" }])
       assert.equal((await act(arriving, { "os-reset_status": body })).status, 400);
+    await pastPivot(1);
+    assert.equal((await act(arriving, { "os-reset_status": { status: "error" } })).status, 202);
+    const { status, migration_status } = await world.volume(arriving);
+    assert.deepEqual([status, migration_status], ["error", "error"]);
+    assert.equal((await act(arriving, { "os-force_delete": null })).status, 202);
   });
 
   it("a completion has nothing to complete", async () => {

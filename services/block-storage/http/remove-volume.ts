@@ -1,6 +1,7 @@
 import { liveOperations } from "../../../kernel/operations/control.ts";
 import type { Tx } from "../../../kernel/store/store.ts";
 import { DELETABLE, DELETABLE_SNAPSHOT, invalidVolume, mustBeRemovable } from "../domain/can-volume.ts";
+import { endMoves } from "../operations/end-moves.ts";
 import { REMOVE_LEFTOVER } from "../operations/remove-leftover.ts";
 import { scopeOf } from "../operations/volume-calls.ts";
 import { MOVES } from "../operations/volume-move.ts";
@@ -42,7 +43,8 @@ export async function removeVolume(t: Tx, deps: Tools, removal: Removal): Promis
     await transitionSnapshot(t, { clock, id: one, from: null, to: snapshotTo, action: "delete" });
   const gone = volume.host === null ? { deleted_at: clock.now() } : {};
   const to = { status: "deleting" as const, set: { previous_status: volume.status, ...gone } };
-  await transition(t, { clock, id, from: [volume.status], to, action: "delete" });
+  // Nobody else can have changed its status since it was locked.
+  await transition(t, { clock, id, from: null, to, action: "delete" });
   if (volume.host === null) return;
   await operations.start(t, deps.operations.deleteVolume, {
     input: { volumeId: id, cascade: snapshots.length > 0 },
@@ -54,22 +56,13 @@ export async function removeVolume(t: Tx, deps: Tools, removal: Removal): Promis
 }
 
 /**
- * Whoever takes over a volume ends what is under way for it, except for the cleaning of other places. A move is undone, as its
- * copy must not stay. Throws 400 for one that can only go forward.
+ * Whoever takes over a volume ends what is under way for it, except for the cleaning of other places. Moves end so that one copy
+ * stays: see `endMoves`. Throws 400 while one is just arriving.
  */
 export async function abandonWork(t: Tx, deps: Tools, volumeId: string): Promise<void> {
   await endMoves(t, deps, volumeId);
   for (const live of await liveOperations(t, volumeId))
     if (live.name !== REMOVE_LEFTOVER && !MOVES.includes(live.name)) await deps.kernel.operations.abandon(t, live.id);
-}
-
-/** Lets what moves the volume be undone. Throws 400 when it can only go forward. */
-export async function endMoves(t: Tx, { kernel: { operations } }: Tools, volumeId: string): Promise<void> {
-  for (const live of await liveOperations(t, volumeId)) {
-    if (!MOVES.includes(live.name)) continue;
-    if (live.cancellable === 0) throw invalidVolume(`Volume ${volumeId} is arriving at another backend.`);
-    await operations.cancel(t, live.id);
-  }
 }
 
 /** Holds the backend's state until the transaction ends. Throws 400 while it is frozen. */

@@ -7,6 +7,7 @@ import { worldTools } from "../../../kernel/operations/testing/world-tools.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
 import { leaveBehind } from "../store/scope-volumes.ts";
 import type { VolumeRow } from "../store/tables.ts";
+import { endMoves } from "./end-moves.ts";
 import { migrateVolumeOperation } from "./migrate-volume.ts";
 import { removeLeftoverOperation } from "./remove-leftover.ts";
 import { retypeVolumeOperation } from "./retype-volume.ts";
@@ -126,6 +127,34 @@ onBothStores("a volume that is to move", (open) => {
     source.before = () => {};
     clock.advance(60_000);
     await world.expectLeft(`b@r ${row.id} 3`);
+  });
+
+  it("is at its destination once an administrator ends a move that the destination does not finish", async () => {
+    const fast = { volume_backend_name: "fast" };
+    for (const how of ["migrate", "retype"] as const) {
+      const world = await worldOf();
+      await world.backend("b@fast");
+      world.arrays.of("b@fast").before = (verb) => {
+        if (verb === "volume.ensureNotExported") throw new CloudError("conflict", "storage.failed_over", "Not here.");
+      };
+      const typeId = await world.type(fast);
+      const stuck = await (how === "migrate"
+        ? run(world, migrate, { ...STARTING, status: "maintenance" }, (volumeId) => ({
+            volumeId,
+            destination: { host: "b@fast" },
+          }))
+        : run(world, retype, RETYPING, (volumeId) => ({ volumeId, typeId, mayMove: true, growth: {} })));
+      assert.deepEqual([stuck.host, stuck.migration_status], ["b@fast#fast", "completing"]);
+      const { store, control, clock, ids } = world.tools;
+      const deps = { kernel: { clock, ids, operations: control }, operations: { removeLeftover } };
+      await store.tx((t) => endMoves(t, deps, stuck.id));
+      const row = await world.row(stuck.id);
+      assert.deepEqual([row.status, row.host, row.migration_status], ["available", "b@fast#fast", "error"]);
+      clock.advance(3_600_000);
+      await world.drain([migrate, retype]);
+      // Whoever is served there next makes it a volume like others.
+      await world.expectLeft(`b@fast ${stuck.id} 3 receiving`);
+    }
   });
 
   it("is retyped where it is when it can be, and moves only if it may", async () => {

@@ -101,7 +101,7 @@ async function putInError(t: Tx, tools: Tools, volumes: readonly string[], repli
       .execute();
     for (const { id, name, cancellable } of live) {
       if (!MOVES.includes(name)) await operations.abandon(t, id);
-      // One that only goes forward is done with this backend, which has handed over all that it had.
+      // One that only goes forward arrives here. It ends when this backend serves the volume again, or by a reset.
       else if (cancellable === 1) await operations.cancel(t, id);
     }
   }
