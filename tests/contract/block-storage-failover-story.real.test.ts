@@ -93,7 +93,7 @@ describe("the life of volumes on real hosts, with the official clients", { skip:
     await until(`${blocks} more blocks are written`, LIMIT_MS, async () => stream.acknowledged >= before + blocks);
   };
 
-  it("of a cluster: extended, snapshotted and left by its agents under writes; then moved to another backend", async () => {
+  it("of a cluster: extended, snapshotted, its daemon killed and left by its agents under writes; then moved to another backend", async () => {
     const id = await createShared("--size 1 --type plain stream");
     const { attachment, client } = await attach(id);
     const stream = new WriteStream(client);
@@ -119,6 +119,9 @@ describe("the life of volumes on real hosts, with the official clients", { skip:
     await detach(copied.attachment);
 
     const shared = new RealArray(cloud, "shared");
+    assert.ok((await shared.kill()) > 0);
+    // Nobody is told: an agent finds it by itself.
+    await more(stream);
     const serving = await shared.daemons();
     for (const member of ["host-1", "host-2"]) await cloud.kill(member);
     await more(stream);
