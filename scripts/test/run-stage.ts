@@ -38,6 +38,9 @@ const TOOLS: Partial<Record<StageName, readonly string[]>> = {
   lint: ["node_modules/@biomejs/biome/bin/biome", "check"],
 };
 
+/** How long a file takes its size tells badly: with more shards than cores, whoever is done early takes one more. */
+const SHARDS_PER_CORE = 6;
+
 export async function runStage({ stage, files }: PlannedStage, context: StageContext): Promise<StageEnd> {
   const { children, env, root } = context;
   const limitMs = stage.stageMinutes * 60_000;
@@ -47,21 +50,35 @@ export async function runStage({ stage, files }: PlannedStage, context: StageCon
     return { passed: end.code === 0, ...(end.timedOut ? { note: tookTooLong(stage.stageMinutes) } : {}) };
   }
   const shared = stage.processes === "shared";
-  const groups = shared ? shards(files.map(sized(root)), availableParallelism()) : [[...files]];
-  const ends = await Promise.all(
-    groups.map(async (group, index) => {
-      const tap = join(context.runFolder, `${stage.name}-${index}.tap`);
-      const argv = [process.execPath, ...nodeFlags(stage.processes, stage.testMinutes, tap, context.verbose), ...group];
-      const end = await children.run(argv, { env, cwd: root, show: groups.length === 1, limitMs });
-      if (end.output.trim() !== "") context.say(end.output.trimEnd());
-      return { ...end, counts: readCounts(tap) };
-    }),
-  );
+  const cores = availableParallelism();
+  const groups = shared ? shards(files.map(sized(root)), cores * SHARDS_PER_CORE) : [[...files]];
+  const ends = await inTurn(groups, cores, async (group, index) => {
+    const tap = join(context.runFolder, `${stage.name}-${index}.tap`);
+    const argv = [process.execPath, ...nodeFlags(stage.processes, stage.testMinutes, tap, context.verbose), ...group];
+    const end = await children.run(argv, { env, cwd: root, show: groups.length === 1, limitMs });
+    if (end.output.trim() !== "") context.say(end.output.trimEnd());
+    return { ...end, counts: readCounts(tap) };
+  });
   const counts = ends.map((end) => end.counts ?? zero()).reduce(addCounts, zero());
   const complete = ends.every((end) => end.counts !== null);
   const passed = complete && ends.every((end) => end.code === 0) && counts.fail === 0 && counts.cancelled === 0;
   if (ends.some((end) => end.timedOut)) return { passed: false, counts, note: tookTooLong(stage.stageMinutes) };
   return { passed, counts, ...(complete ? {} : { note: "a test process ended before its tests" }) };
+}
+
+/** `work` for each, so many at a time; what they return, in order. */
+async function inTurn<T, R>(
+  all: readonly T[],
+  atOnce: number,
+  work: (one: T, index: number) => Promise<R>,
+): Promise<R[]> {
+  const results: R[] = [];
+  const waiting = all.entries();
+  const worker = async () => {
+    for (const [index, one] of waiting) results[index] = await work(one, index);
+  };
+  await Promise.all(Array.from({ length: atOnce }, worker));
+  return results;
 }
 
 function nodeFlags(processes: "shared" | number, testMinutes: number, tapFile: string, verbose: boolean): string[] {

@@ -10,7 +10,7 @@ export interface Stage {
   readonly takes?: (path: string) => boolean;
   readonly needs: readonly CapabilityName[];
   /**
-   * "shared": files share one process per core, which saves starting Node for each. Only for tests that leave the process as
+   * "shared": many files share a process, which saves starting Node for each. Only for tests that leave the process as
    * they found it. A number: a process per file, so many at a time.
    */
   readonly processes: "shared" | number;
