@@ -58,6 +58,8 @@ export function failoverOperation(deps: BackendTools): Operation<FailoverInput> 
           // A refusal is an answer. Everything else says nothing of what the backend did, and is asked again.
           if (!(error instanceof CloudError) || error.kind === "unavailable") throw error;
           a.log.warn({ scope: input.scope, code: error.code }, "the backend refused to fail over");
+          // The service's flags have no place for it.
+          a.progress(100, { refused: error.code });
           return { ok: false, unknownTarget: error.code === UNKNOWN_TARGET, fault: publicFault(error) };
         }
       },
