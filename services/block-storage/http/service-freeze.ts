@@ -60,7 +60,7 @@ export function serviceFreezeRoutes(deps: FaceDependencies): Route[] {
       // What was to be told before is no longer so.
       for (const live of await liveOperations(t, scope.name))
         if (live.name === tellFrozen.name) await operations.abandon(t, live.id);
-      const input = { ...scopeTarget(scope), frozen, service };
+      const input = { ...scopeTarget(scope), frozen };
       await operations.start(t, tellFrozen, { input, resourceId: scope.name, requestId });
     });
   }

@@ -5,6 +5,8 @@ import { liveOperations } from "../../../kernel/operations/control.ts";
 import { FINAL_STATES, type OperationTables } from "../../../kernel/operations/tables.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
 import { holdPool, schedulablePools } from "../scheduler/pools.ts";
+import { lockScope } from "../store/backends.ts";
+import { FROZEN, switchServices } from "../store/switch-services.ts";
 import type { BlockStorageTables } from "../store/tables.ts";
 import { type BlockStorageWorld, blockStorageWorld } from "../testing/block-storage-world.ts";
 
@@ -81,6 +83,31 @@ onBothStores("freeze, thaw and failover", (open) => {
       assert.deepEqual((await shown(named)).slice(0, 3), ["enabled", "", false]);
       await reset();
     }
+  });
+
+  it("makes a cluster schedulable again by its thaw, also after it has failed over and back while it was frozen", async () => {
+    const seen = async () => {
+      const { body } = await world.ask("admin", "GET", `/clusters/${SHARED}`, { version: "3.26" });
+      const pools = await schedulablePools(world.store.read, world.deps);
+      return [body.cluster.status, body.cluster.disabled_reason, pools.some(({ scope }) => scope === SHARED)];
+    };
+    assert.equal(await put("freeze", { cluster: SHARED }), 200);
+    await world.store.tx(async (t) => {
+      const scope = await lockScope(t, SHARED);
+      // As a failback leaves it.
+      if (scope) await switchServices(t, world.clock, scope, { disabled: 1, disabled_reason: FROZEN });
+    });
+    assert.deepEqual(await seen(), ["disabled", "frozen", false]);
+    assert.equal(await put("thaw", { cluster: SHARED }), 200);
+    assert.deepEqual(await seen(), ["enabled", "", true]);
+    await world.ask("admin", "PUT", "/clusters/disable", {
+      body: { name: SHARED, disabled_reason: "x" },
+      version: "3.7",
+    });
+    assert.equal(await put("freeze", { cluster: SHARED }), 200);
+    assert.equal(await put("thaw", { cluster: SHARED }), 200);
+    assert.deepEqual(await seen(), ["disabled", "x", false]);
+    await reset();
   });
 
   it("wants exactly one backend or cluster, at a version that knows clusters", async () => {

@@ -3,18 +3,16 @@ import { minutes } from "../../../kernel/clock/clock.ts";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import { type Operation, operation } from "../../../kernel/operations/definition.ts";
 import { lockScope, stateOfScope } from "../store/backends.ts";
-import { freezeService } from "../store/switch-services.ts";
+import { FROZEN, switchServices } from "../store/switch-services.ts";
 import type { BackendTools, ScopeTarget } from "./scope-calls.ts";
 
 export interface TellFrozenInput extends ScopeTarget {
   readonly frozen: boolean;
-  /** Host of the service record that shows it. */
-  readonly service: string;
 }
 
 /**
  * Tells a backend that it was frozen or thawed: a hook of drivers. The flags are set by the request; whoever changes them
- * again abandons this. A backend that refuses to thaw stays out of scheduling, as its service shows.
+ * again abandons this. A backend that refuses to thaw stays out of scheduling, as its services show.
  */
 export function tellFrozenOperation(deps: BackendTools): Operation<TellFrozenInput> {
   const { clock } = deps.kernel;
@@ -37,7 +35,8 @@ export function tellFrozenOperation(deps: BackendTools): Operation<TellFrozenInp
       when: ({ input, out }) => !input.frozen && out.tell.refused,
       tx: async (t, { input }) => {
         const scope = await lockScope(t, input.scope);
-        if (scope && stateOfScope(scope).frozen === 0) await freezeService(t, clock, input.service);
+        if (!scope || stateOfScope(scope).frozen === 1) return;
+        await switchServices(t, clock, scope, { disabled: 1, disabled_reason: FROZEN });
       },
     })
     .build();

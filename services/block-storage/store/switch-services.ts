@@ -30,10 +30,18 @@ export async function freezeService(t: Tx, clock: Clock, host: string): Promise<
   await switchRecords(t, clock, [host], { disabled: 1, disabled_reason: FROZEN });
 }
 
-/** After a thaw: the named service is enabled whatever disabled it, the other members when the freeze did. */
+/** After a thaw: the named service is enabled whatever disabled it; its cluster and the other members where the freeze did. */
 export async function thawServices(t: Tx, clock: Clock, scope: Scope, named: string): Promise<void> {
   const patch = { disabled: 0, disabled_reason: "" };
   await switchRecords(t, clock, [named], patch);
+  // A failback of a frozen cluster has disabled it as a whole.
+  await t
+    .tables<BlockStorageTables>()
+    .updateTable("volume_clusters")
+    .set({ ...patch, updated_at: clock.now() })
+    .where("name", "=", scope.name)
+    .where("disabled_reason", "=", FROZEN)
+    .execute();
   await t
     .tables<FleetTables>()
     .updateTable("services")

@@ -180,9 +180,11 @@ export class Rivals {
       assert.deepEqual([state.frozen === 1, state.active_backend_id || null], [pool.frozen, pool.active], scope);
       assert.equal(state.replication_status, pool.active === null ? "enabled" : "failed-over", scope);
       const flags = services.filter((row) => (row.cluster ?? row.host) === scope);
-      if (!pool.frozen)
+      if (!pool.frozen) {
         for (const { disabled_reason, host: at } of flags)
           assert.notEqual(disabled_reason, "frozen", `${at} says frozen`);
+        if ("disabled_reason" in state) assert.notEqual(state.disabled_reason, "frozen", `${scope} says frozen`);
+      }
       const here = volumes.filter((row) => placeOf(row) === scope);
       for (const row of here) expectVolume(row, pool);
       const known = new Set(here.map(({ id }) => id));
