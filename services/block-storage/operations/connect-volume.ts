@@ -3,7 +3,7 @@ import { minutes } from "../../../kernel/clock/clock.ts";
 import { type Operation, operation } from "../../../kernel/operations/definition.ts";
 import type { AttachMode } from "../domain/can-attach.ts";
 import { connected, letGo } from "../store/attaching.ts";
-import { getVolume } from "../store/volumes.ts";
+import { getVolume, transition } from "../store/volumes.ts";
 import { connectionOf, connectionSlot, endServing, requiredTarget, type VolumeTools } from "./volume-calls.ts";
 
 export interface ConnectVolumeInput {
@@ -20,6 +20,7 @@ export interface ConnectVolumeInput {
 
 /** Serves a volume to a client that attaches it by itself. Its first step's output holds the connection. */
 export function connectVolumeOperation(deps: VolumeTools): Operation<ConnectVolumeInput> {
+  const { clock } = deps.kernel;
   return operation<ConnectVolumeInput>("volume.connect", { resource: "volume", deadlineMs: minutes(5) })
     .step("serve", {
       slot: ({ input }) => connectionSlot(input.volumeId),
@@ -38,8 +39,12 @@ export function connectVolumeOperation(deps: VolumeTools): Operation<ConnectVolu
     })
     .step("publish", {
       tx: async (t, { input, out }) => {
-        const { attachmentId, host, mountpoint, mode, connector } = input;
-        if (attachmentId === null) return;
+        const { volumeId: id, attachmentId, host, mountpoint, mode, connector } = input;
+        if (attachmentId === null) {
+          // The request has looked before this began: somebody may have let go of the volume since.
+          await transition(t, { clock, id, from: ["attaching", "in-use"], to: {}, action: "initialize_connection" });
+          return;
+        }
         const { connection } = out.serve;
         await connected(t, deps.kernel, { attachmentId, host, mountpoint, mode, connector, connection });
       },
