@@ -8,11 +8,14 @@ import { operation } from "../../../kernel/operations/definition.ts";
 import type { OperationTables } from "../../../kernel/operations/tables.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
 import type { BlockStorageTables } from "../store/tables.ts";
+import { getVolume } from "../store/volumes.ts";
 import { type BlockStorageWorld, blockStorageWorld } from "../testing/block-storage-world.ts";
 import { snapshotRow } from "../testing/rows.ts";
 import { sample } from "../testing/samples.ts";
 
 const SHARED = "pileus@shared";
+/** A request that does not wait for a lock has read what it reckons with by then. */
+const READS = 100;
 
 const grow = operation<null>("volume.grow", { resource: "volume", deadlineMs: 60_000 })
   .step("act", { effect: async () => {} })
@@ -183,6 +186,26 @@ onBothStores("pools, hosts, zones, workers", (open) => {
       version: "3.24",
     });
     sameShape(whole.body, sample("worker-cleanup-response"));
+  });
+
+  it("passes over work that a runner takes up, or ends, just then", async () => {
+    for (const state of ["running", "done"] as const) {
+      const { id } = await world.givenVolume({ host: "host-1@shared#shared", cluster_name: `${SHARED}#shared` });
+      const start = { input: null, resourceId: id };
+      const operationId = await world.store.tx((t) => world.deps.kernel.operations.start(t, grow, start));
+      const { asking } = await world.store.tx(async (t) => {
+        const db = t.tables<OperationTables>();
+        await db.updateTable("operations").set({ state }).where("id", "=", operationId).execute();
+        const body = { resource_id: id, resource_type: "volume", cluster_name: SHARED };
+        const pending = world.ask("admin", "POST", "/workers/cleanup", { body, version: "3.24" });
+        for (let n = 0; n < READS; n += 1) await getVolume(world.store.read, id);
+        return { asking: pending };
+      });
+      assert.equal((await asking).status, 202);
+      const db = world.store.read.tables<OperationTables>();
+      const row = await db.selectFrom("operations").select("state").where("id", "=", operationId).executeTakeFirst();
+      assert.equal(row?.state, state);
+    }
   });
 
   it("refuses cleanups that it does not understand", async () => {

@@ -44,6 +44,8 @@ const BodyWithNulls = Type.Object(
   },
   Closed,
 );
+const TAKEN_UP = ["operation.not_stuck", "operation.ended"];
+
 type Asked = Static<typeof BodyWithNulls>;
 
 /**
@@ -140,7 +142,16 @@ export function workerRoutes(deps: FaceDependencies): Route[] {
       resourceId: asked.resource_id?.toLowerCase(),
     });
     for (const { operationId, state } of work)
-      if (state === "ready" || state === "stuck") await operations.retryNow(t, operationId);
+      if (state === "ready" || state === "stuck") await retry(t, operationId);
+  }
+
+  /** A runner may have taken it up, or ended it, since it was read. */
+  async function retry(t: Tx, operationId: string): Promise<void> {
+    try {
+      await operations.retryNow(t, operationId);
+    } catch (error) {
+      if (!(error instanceof CloudError) || !TAKEN_UP.includes(error.code)) throw error;
+    }
   }
 
   function isAlive({ record }: VolumeService): boolean {
