@@ -141,8 +141,7 @@ export function workerRoutes(deps: FaceDependencies): Route[] {
       resource: kindOf(asked),
       resourceId: asked.resource_id?.toLowerCase(),
     });
-    for (const { operationId, state } of work)
-      if (state === "ready" || state === "stuck") await retry(t, operationId);
+    for (const { operationId, state } of work) if (state === "ready" || state === "stuck") await retry(t, operationId);
   }
 
   /** A runner may have taken it up, or ended it, since it was read. */

@@ -64,7 +64,7 @@ export type Answered<T> =
 
 /**
  * A refusal is an answer and ends the work. Everything else says nothing of what the backend did, so it is thrown, and
- * asked again until there is an answer.
+ * asked again until there is an answer: also when the fleet has not let the command through (`fleet.stale_epoch`).
  */
 export async function answerOf(work: Promise<unknown>): Promise<Outcome> {
   const answer = await answerWith(work, () => null);
@@ -76,7 +76,7 @@ export async function answerWith<T, V>(work: Promise<T>, keep: (answer: T) => V)
   try {
     return { ok: true, value: keep(await work) };
   } catch (error) {
-    if (!(error instanceof CloudError) || error.kind === "unavailable") throw error;
+    if (!(error instanceof CloudError) || error.kind === "unavailable" || error.code.startsWith("fleet.")) throw error;
     return { ok: false, fault: publicFault(error) };
   }
 }

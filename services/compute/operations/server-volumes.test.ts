@@ -187,6 +187,37 @@ onBothStores("a server's volumes", (open) => {
     });
   }
 
+  const TROUBLE = [
+    new CloudError("internal", "internal.unexpected", "An unexpected error occurred."),
+    new CloudError("conflict", "fleet.stale_epoch", "A newer holder of this operation has taken over."),
+  ];
+  for (const error of TROUBLE) {
+    for (const ending of ["detach", "delete"] as const) {
+      test(`a volume is not let go while its backend answers ${error.code} to a ${ending}`, async () => {
+        const bench = await Bench.open(open);
+        const { world, operations } = bench;
+        const volumeId = await world.given.volume();
+        const id = await world.given.server({ devices: { existing: [volumeId] } });
+        const trouble = world.storage.faults.add({
+          verb: "volume.ensureNotExported",
+          times: 3,
+          fault: { type: "fail", error },
+        });
+        if (ending === "detach") await world.given.start(operations.detachVolume, await world.given.detach(id));
+        else {
+          await world.given.start(operations.delete, await world.given.delete(id));
+          await world.toTheEnd(async () => (await bench.server(id)).vm_state === "deleted");
+          assert.ok(trouble.hits < 3, "its backend does not hold up the user");
+        }
+        await world.toTheEnd();
+        assert.equal(trouble.hits, 3);
+        const vm = ending === "detach" ? "active" : "deleted";
+        await expectCleanSlate(world, { serverId: id, host: "a", vm });
+        await bench.close();
+      });
+    }
+  }
+
   test("a build without a host leaves neither a volume that was made nor a hold on one that was there", async () => {
     const bench = await Bench.open(open);
     const { world, operations } = bench;

@@ -24,6 +24,18 @@ export function guestSlot(serverId: string): { key: string; max: number } {
 const GUEST_PATIENCE_MS = minutes(2);
 const RECHECK_MS = seconds(1);
 
+/** So a backend answers that has not the volume, or is not there any more, or of which another has taken over. */
+const SERVES_NOTHING: readonly string[] = [
+  "block-storage.volume_not_found",
+  "block-storage.not_placed",
+  "storage.volume_not_found",
+  "storage.no_backend",
+  "storage.failed_over",
+  "storage.replica_stale",
+  "storage.target_unreachable",
+  "agent.unknown_verb",
+];
+
 /** Serves the volume to whoever has reserved it, and starts again what has died. */
 export async function serveVolume(a: EffectContext, deps: ComputeDependencies, volumeId: string): Promise<Connection> {
   const { backend, to } = await deps.blockStorage.servingBackend(a.read, volumeId);
@@ -34,9 +46,9 @@ export async function serveVolume(a: EffectContext, deps: ComputeDependencies, v
 }
 
 /**
- * The server is served the volume no more. What its backend refuses, or does not know, is not served either; one that is away fails
- * as `unavailable`, and so does a volume that is changing (`compute.volume_unsettled`): it would be served anew, or is where nobody can say.
- * What others have by now goes on being served.
+ * The server is served the volume no more; a backend that serves nothing (`SERVES_NOTHING`) is fine. Every other refusal is thrown,
+ * as the volume may still be served then. So is `compute.volume_unsettled` for a volume that is changing: its backend would
+ * serve it anew, or is about to be another. What others have by now goes on being served.
  */
 export async function stopServing(
   a: EffectContext,
@@ -55,7 +67,7 @@ export async function stopServing(
     const options = { to, subject: volumeId, extra: volumeId };
     await a.call(blockStorageVerbs, "volume.ensureNotExported", { backend, volumeId }, options);
   } catch (error) {
-    if (!(error instanceof CloudError) || error.kind === "unavailable") throw error;
+    if (!(error instanceof CloudError) || !SERVES_NOTHING.includes(error.code)) throw error;
     a.log.info({ volume: volumeId, ...errorFields(error) }, "the volume is served by nobody");
   }
 }
