@@ -5,6 +5,7 @@ import { liveOperations } from "../../../kernel/operations/control.ts";
 import type { OperationTables } from "../../../kernel/operations/tables.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
 import type { BlockStorageTables, VolumeRow } from "../store/tables.ts";
+import { transition } from "../store/volumes.ts";
 import { type BlockStorageWorld, blockStorageWorld } from "../testing/block-storage-world.ts";
 import { snapshotRow } from "../testing/rows.ts";
 import { sample } from "../testing/samples.ts";
@@ -239,6 +240,14 @@ onBothStores("migrating and retyping volumes", (open) => {
     const quota_set = { "volumes_dedup-tier-replicaton": 1 };
     await world.ask("admin", "PUT", `/os-quota-sets/${PROJECT}`, { body: { quota_set } });
     const second = { "os-retype": { new_type: typeId, migration_policy: "on-demand" } };
+    assert.equal((await act(await given(), second, "member")).status, 413);
+    await world.ask("admin", "PUT", `/os-quota-sets/${PROJECT}`, {
+      body: { quota_set: { "volumes_dedup-tier-replicaton": 2 } },
+    });
+    // Its row says so from the switch on, while the operation still settles.
+    const retyped = { set: { type_id: typeId } };
+    await world.store.tx((t) => transition(t, { clock: world.clock, id, from: null, to: retyped, action: "retype" }));
+    assert.equal((await act(await given(), second, "member")).status, 202, "counted once");
     assert.equal((await act(await given(), second, "member")).status, 413);
   });
 

@@ -90,19 +90,22 @@ export async function usageOf(q: Queries, projectId: string): Promise<Amounts> {
   return usage;
 }
 
-/** What running extensions and changes of type of the project's volumes will add, by resource. */
+/** What running extensions and changes of type of the project's volumes will add to what their rows say, by resource. */
 async function growthOf(q: Queries, projectId: string): Promise<Amounts> {
   const rows = await q
-    .tables<OperationTables>()
+    .tables<OperationTables & BlockStorageTables>()
     .selectFrom("operations")
-    .select("input")
-    .where("project_id", "=", projectId)
-    .where("name", "in", ["volume.extend", "volume.retype"])
+    .leftJoin("volumes", "volumes.id", "operations.resource_id")
+    .select(["operations.input", "volumes.type_id"])
+    .where("operations.project_id", "=", projectId)
+    .where("operations.name", "in", ["volume.extend", "volume.retype"])
     .where("state", "not in", FINAL_STATES)
     .execute();
   const growth: Record<string, number> = {};
   for (const row of rows) {
-    const { growth: parts } = JSON.parse(row.input) as { growth: Amounts };
+    const { growth: parts, typeId } = JSON.parse(row.input) as { growth: Amounts; typeId?: string };
+    // It has the new type already, but its change of type has not ended.
+    if (typeId !== undefined && typeId === row.type_id) continue;
     for (const [name, amount] of Object.entries(parts)) growth[name] = (growth[name] ?? 0) + amount;
   }
   return growth;
