@@ -66,6 +66,27 @@ export class StorageArray {
     return found.flatMap((record) => record ?? []).reduce((a, b) => (b.generation > a.generation ? b : a), NEW_BACKEND);
   }
 
+  /** The array that serves now: the backend's own, or the target that was failed over to. */
+  async activeSite(): Promise<Site> {
+    const { active } = await this.backend();
+    return this.targets.find(({ id }) => id === active) ?? this.own;
+  }
+
+  /**
+   * Asked before what was not found is said not to exist. Throws `storage.array_unreachable` while the array that serves is
+   * away, and `storage.failed_over` when the backend's own one is that was failed over.
+   */
+  async requireSeen(): Promise<void> {
+    const active = await this.activeSite();
+    await active.requireReachable();
+    if (active === this.own || (await this.own.isReachable())) return;
+    throw new CloudError(
+      "conflict",
+      "storage.failed_over",
+      "What the backend had before it failed over cannot be seen.",
+    );
+  }
+
   /** In every array that can be reached, `first` in any case: it alone must know when the others have gone. */
   async changeBackend(change: Partial<BackendRecord>, first: Site = this.own): Promise<void> {
     const before = await this.backend();
@@ -73,6 +94,28 @@ export class StorageArray {
     await writeJson(first.backendFile, record);
     for (const site of this.sites)
       if (site !== first) await this.#ifReachable(site, writeJson(site.backendFile, record));
+  }
+
+  /** Whether an array that can be reached was away when the backend changed, or whoever told the arrays died before it was told. */
+  async isBehind(): Promise<boolean> {
+    return (await this.#behind()).length > 0;
+  }
+
+  /** Those that are behind hear of it: one of them that is left alone would serve what is old. The backend's lock is held. */
+  async catchUp(): Promise<void> {
+    const newest = await this.backend();
+    for (const site of await this.#behind()) await this.#ifReachable(site, writeJson(site.backendFile, newest));
+  }
+
+  async #behind(): Promise<Site[]> {
+    const newest = await this.backend();
+    const behind = await Promise.all(
+      this.sites.map(async (site) => {
+        const record = (await readJson<BackendRecord>(site.backendFile)) ?? NEW_BACKEND;
+        return record.generation < newest.generation && (await site.isReachable());
+      }),
+    );
+    return this.sites.filter((_, i) => behind[i]);
   }
 
   /** Undefined when there is no such volume. */
@@ -88,10 +131,14 @@ export class StorageArray {
     return { main, replica: main.record.replicated ? known.find((copy) => copy !== main) : undefined };
   }
 
-  /** Throws `storage.volume_not_found`. */
+  /** Throws `storage.volume_not_found`, and what `requireSeen` throws when the volume may be in an array that is away. */
   async required(volumeId: string): Promise<VolumeCopies> {
     const found = await this.find(volumeId);
+    const active = await this.activeSite();
+    // The copy that is seen may have been replaced by the one there.
+    if (found?.main.record.replicated) await active.requireReachable();
     if (found && found.main.record.state !== "removing") return found;
+    if (!found && !(await active.remembersRemoved({ kind: "volume", id: volumeId }))) await this.requireSeen();
     throw new CloudError("notFound", "storage.volume_not_found", `The backend has no volume ${volumeId}.`);
   }
 

@@ -12,6 +12,7 @@ import { ensureExported, ensureNotExported, ensureSize, factsOf } from "./servin
 import { checkedId } from "./site.ts";
 import { ensureSnapshot, findSnapshot, removeSnapshot, snapshotFacts } from "./snapshots.ts";
 import { ensureVolume, removeVolume } from "./volumes.ts";
+import { whenFree } from "./when-free.ts";
 
 /**
  * Volumes as raw files, served over NBD by one storage daemon each. Daemons go on without the agent; a new driver over the same
@@ -51,6 +52,7 @@ class FileNbdDriver implements BlockStorageDriver {
         this.#alone([id], call, async () => {
           const volume = await array.find(id);
           if (volume) await abandonCopy(array, volume);
+          else await (await array.activeSite()).requireReachable();
         }),
     };
     this.manageable = {
@@ -64,9 +66,13 @@ class FileNbdDriver implements BlockStorageDriver {
 
   /** What it finds dead it tells of, and serves again for the next one to find. */
   async stats() {
-    await settleReplicas(this.#array, this.#closing.signal);
+    const array = this.#array;
+    if (await array.isBehind()) {
+      await whenFree(array.locks, BACKEND, this.#closing.signal, () => array.catchUp());
+    }
+    await settleReplicas(array, this.#closing.signal);
     const facts = await backendFacts(
-      this.#array,
+      array,
       ABILITIES.filter((ability) => this[ability] !== undefined),
       this.#closing.signal,
     );
@@ -85,6 +91,7 @@ class FileNbdDriver implements BlockStorageDriver {
     const before = await this.#array.find(volumeId);
     if (before?.replica) await settleOne(this.#array, volumeId, this.#closing.signal);
     const volume = before?.replica ? await this.#array.find(volumeId) : before;
+    if (!volume) await this.#array.requireSeen();
     return volume && this.#facts(volume);
   }
 

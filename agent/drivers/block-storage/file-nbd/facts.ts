@@ -1,6 +1,6 @@
 import type { BackendFacts } from "../../../protocol/block-storage.ts";
 import type { StorageArray } from "./array.ts";
-import { activeSite, poolUse } from "./pool.ts";
+import { poolUse } from "./pool.ts";
 import { settleReplica } from "./replica.ts";
 import type { Site } from "./site.ts";
 import { whenFree } from "./when-free.ts";
@@ -14,7 +14,7 @@ export async function backendFacts(
   closing: AbortSignal,
 ): Promise<BackendFacts> {
   const { backend, capacityGiB, reservedPercent } = array.options;
-  const [record, site] = [await array.backend(), await activeSite(array)];
+  const [record, site] = [await array.backend(), await array.activeSite()];
   const { provisionedGiB, volumes } = await poolUse(site);
   return {
     driver: "file-nbd",
@@ -38,7 +38,7 @@ export async function backendFacts(
 }
 
 async function servesAll(array: StorageArray, closing: AbortSignal): Promise<boolean> {
-  const site = await activeSite(array);
+  const site = await array.activeSite();
   const reachable = await site.requireReachable().then(
     () => true,
     () => false,
@@ -70,7 +70,7 @@ async function staysUnserved(
 /** Records of served volumes' second copies follow what their mirrors do by themselves. */
 export async function settleReplicas(array: StorageArray, closing: AbortSignal): Promise<void> {
   if (array.targets.length === 0) return;
-  for (const { volumeId, replicated, exported, role } of await (await activeSite(array)).copies()) {
+  for (const { volumeId, replicated, exported, role } of await (await array.activeSite()).copies()) {
     if (replicated && exported && role === "main") await settleOne(array, volumeId, closing);
   }
 }

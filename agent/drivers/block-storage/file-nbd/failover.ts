@@ -3,13 +3,16 @@ import type { FailoverOutcome } from "../../../protocol/block-storage.ts";
 import type { Call } from "../../../runtime/call.ts";
 import type { FailoverResult } from "../driver.ts";
 import type { Copy, StorageArray, VolumeCopies } from "./array.ts";
+import type { CopyRecord } from "./records.ts";
 import { attachReplica, detachReplica, isTrusted, makeEqual, settleReplica } from "./replica.ts";
-import { ensureServing, stopServing } from "./serving.ts";
+import { ensureServing, equalIfPossible, stopServing } from "./serving.ts";
 import type { Site } from "./site.ts";
-import { copySnapshot } from "./snapshots.ts";
+import { copySnapshot, removeSnapshot } from "./snapshots.ts";
+import { removeVolume } from "./volumes.ts";
 
 /** Under the backend's lock. Every step finds what an earlier try has done and goes on from there. */
 export async function failover(array: StorageArray, targetId: string | null, call: Call): Promise<FailoverResult> {
+  await array.catchUp();
   const { active, failingBack } = await array.backend();
   if (targetId === "default") return failback(array, call);
   const target = targetId === null ? array.targets[0] : array.targets.find(({ id }) => id === targetId);
@@ -26,6 +29,8 @@ export async function failover(array: StorageArray, targetId: string | null, cal
     await array.changeBackend({ active: target.id, failingBack: false }, target);
   }
   const volumes = await forEach(array, target, call, (volume) => promote(array, volume, target));
+  // Volumes of an array that has gone meanwhile were not seen.
+  await target.requireReachable();
   return { activeBackendId: target.id, volumes };
 }
 
@@ -44,17 +49,27 @@ async function promote(array: StorageArray, volume: VolumeCopies, target: Site):
     // It took the mirror's writes and must not take more of them.
     await array.endDaemon(replica);
     Object.assign(volume, { main: replica, replica: main });
+  } else if (replica?.record.role === "main") {
+    await demote(array, replica, { generation: main.record.generation, trust: { kind: "stale" } });
   }
   if (volume.main.record.exported) await ensureServing(array, volume);
 }
 
-/** Asked before anything is changed: a refusal, so that nobody waits for an array that may have gone for good. */
+/**
+ * Asked before anything is changed: a refusal, so that nobody waits for an array that may have gone for good. Of a failback also
+ * of the array that serves now: it alone has what was written there.
+ */
 async function requireDestination(site: Site): Promise<void> {
   await site.requireReachable().catch((cause: Error) => {
-    throw new CloudError("conflict", "storage.target_unreachable", "The array to serve from cannot be reached.", {
-      internal: `${site.id}: ${cause.message}`,
-      cause,
-    });
+    throw new CloudError(
+      "conflict",
+      "storage.target_unreachable",
+      "An array that the volumes go to or come from cannot be reached.",
+      {
+        internal: `${site.id}: ${cause.message}`,
+        cause,
+      },
+    );
   });
 }
 
@@ -63,6 +78,7 @@ async function failback(array: StorageArray, call: Call): Promise<FailoverResult
   const { active } = await array.backend();
   await requireDestination(array.own);
   const target = array.targets.find(({ id }) => id === active);
+  if (target) await requireDestination(target);
   if (target) await array.changeBackend({ failingBack: true }, target);
   const from = target ? [target] : array.targets;
   const volumes: FailoverOutcome[] = [];
@@ -70,8 +86,11 @@ async function failback(array: StorageArray, call: Call): Promise<FailoverResult
     volumes.push(...(await forEach(array, site, call, (volume) => returnHome(array, volume, call))));
     await returnSnapshots(array, site, call.signal);
   }
-  if (target) await removeForgotten(array, target, call);
-  if (target) await array.changeBackend({ active: null, failingBack: false }, target);
+  if (target) {
+    await removeRemembered(array, target, call);
+    for (const site of [array.own, target]) await site.requireReachable();
+    await array.changeBackend({ active: null, failingBack: false }, target);
+  }
   return { activeBackendId: null, volumes };
 }
 
@@ -91,7 +110,10 @@ async function returnHome(array: StorageArray, volume: VolumeCopies, call: Call)
     Object.assign(volume, { main: replica, replica: main });
   }
   if (exported) await ensureServing(array, volume);
-  else await array.pointNowhere(main.site, volumeId);
+  else {
+    await array.pointNowhere(main.site, volumeId);
+    await equalIfPossible(array, volume, call.signal);
+  }
 }
 
 /** The clients of a served volume wait only from its last write there to its first one here. */
@@ -125,9 +147,17 @@ async function swapRoles(
 ): Promise<void> {
   const generation = Math.max(main.record.generation, replica.record.generation) + 1;
   await array.update(replica, { role: "main", generation, trust: { kind: "stale" } });
-  const demoted = array.update(main, { role: "replica", generation, trust });
-  await demoted.catch((error: Error) => {
-    array.options.log.warn({ site: main.site.id, error: error.message }, "an array cannot be told of a change");
+  await demote(array, main, { generation, trust });
+}
+
+/** An array that has gone need not know: the higher generation counts. */
+async function demote(
+  array: StorageArray,
+  copy: Copy,
+  change: Pick<CopyRecord, "generation" | "trust">,
+): Promise<void> {
+  await array.update(copy, { role: "replica", ...change }).catch((error: Error) => {
+    array.options.log.warn({ site: copy.site.id, error: error.message }, "an array cannot be told of a change");
   });
 }
 
@@ -156,17 +186,14 @@ async function returnSnapshots(array: StorageArray, from: Site, signal: AbortSig
   }
 }
 
-/** What was removed while the backend's own array was away. Every second copy is on record before its first one. */
-async function removeForgotten(array: StorageArray, target: Site, call: Call): Promise<void> {
-  for (const { volumeId, replicated } of await array.own.copies()) {
-    if (!replicated || (await target.copy(volumeId))) continue;
-    await array.locks.holding([volumeId], call.signal, async () => {
-      await array.killDaemons(array.own, volumeId);
-      await array.own.removeVolume(volumeId);
+/** What was removed while the backend's own array was away, and nothing else: what the target lacks may be the only copy. */
+async function removeRemembered(array: StorageArray, target: Site, call: Call): Promise<void> {
+  for (const what of await target.removedElsewhere()) {
+    await array.locks.holding([what.id], call.signal, async () => {
+      if (what.kind === "volume") await removeVolume(array, what.id);
+      else await removeSnapshot(array, what.id);
+      await target.forgetRemoved(what);
     });
-  }
-  for (const { snapshotId, replicated } of await array.own.snapshots()) {
-    if (replicated && !(await target.snapshot(snapshotId))) await array.own.removeSnapshot(snapshotId);
   }
 }
 

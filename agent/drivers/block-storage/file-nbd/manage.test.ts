@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { failover } from "./failover.ts";
 import { adopt, listManageable, release } from "./manage.ts";
+import { Site } from "./site.ts";
 import { call, newSpec, replicatedArray } from "./testing/replicated-array.ts";
 import { ensureVolume } from "./volumes.ts";
 
@@ -32,4 +33,21 @@ test("a volume that another array serves is let go only when it is home again, e
   for (let i = 0; i < 2; i += 1) assert.equal(await release(array, spec.volumeId), reference);
   const again = await adopt(array, spec.volumeId, { reference, replicated: true }, call());
   assert.equal(again.main.record.state, "ready");
+});
+
+test("a volume that was being let go when its member was killed is still one, and let go whole by the repeat", async (t) => {
+  const array = await replicatedArray(t);
+  const spec = newSpec();
+  await ensureVolume(array, spec, call());
+  const remove = Site.prototype.removeVolume;
+  let removals = 0;
+  t.mock.method(Site.prototype, "removeVolume", async function (this: Site, id: string) {
+    removals += 1;
+    if (removals === 2) throw new Error("this member is killed here");
+    await remove.call(this, id);
+  });
+  await assert.rejects(release(array, spec.volumeId), /killed here/);
+  assert.equal((await array.required(spec.volumeId)).main.site, array.own);
+  assert.equal(await release(array, spec.volumeId), `${spec.volumeId}.raw`);
+  for (const site of array.sites) assert.deepEqual(await site.copies(), [], site.id);
 });

@@ -4,6 +4,7 @@ import type { Manageable } from "../../../protocol/block-storage.ts";
 import type { Call } from "../../../runtime/call.ts";
 import type { StorageArray, VolumeCopies } from "./array.ts";
 import { exists, GIB, growTo, isPlainFile, sizeOf } from "./disk-files.ts";
+import { stopServing } from "./serving.ts";
 import { ensureRecorded, finishMaking, newRecord } from "./volumes.ts";
 
 /** Raw disks in the array's `import` folder, by their names, and the volumes. */
@@ -58,21 +59,26 @@ export async function adopt(
 
 /**
  * Null when there was no such volume. Throws `storage.volume_in_use` for one that is served, `storage.failed_over` for one whose
- * data is in another array now: it is adopted from the backend's own.
+ * data is in another array now: it is adopted from the backend's own. Throws `storage.array_unreachable` while a copy of it may be
+ * where nobody can see it.
  */
 export async function release(array: StorageArray, volumeId: string): Promise<string | null> {
   const reference = referenceOf(volumeId);
   const found = await array.find(volumeId);
+  await array.requireSeen();
   if (!found) return (await isPlainFile(array.own.importFile(reference))) ? reference : null;
   const { main } = found;
   if (main.record.exported) throw new CloudError("conflict", "storage.volume_in_use", "The volume is served.");
   if (main.site !== array.own) {
     throw new CloudError("conflict", "storage.failed_over", "The backend has failed over and lets no volumes go.");
   }
-  await array.endDaemon(main);
+  if (main.record.replicated) for (const target of array.targets) await target.requireReachable();
+  await stopServing(array, found);
+  // The copy that counts goes last: without it, a second one that is left would be taken for the volume by a failover.
+  for (const target of array.targets) await target.removeVolume(volumeId);
   const disk = main.site.disk(volumeId);
   if (await exists(disk)) await rename(disk, main.site.importFile(reference));
-  for (const site of array.sites) await site.removeVolume(volumeId);
+  await main.site.removeVolume(volumeId);
   return reference;
 }
 

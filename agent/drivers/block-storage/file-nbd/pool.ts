@@ -42,9 +42,3 @@ export async function requireNotFrozen(array: StorageArray): Promise<void> {
   if (!(await array.backend()).frozen) return;
   throw new CloudError("conflict", "storage.frozen", "The storage backend is frozen.");
 }
-
-/** The array that serves now: the backend's own, or the target that was failed over to. */
-export async function activeSite(array: StorageArray): Promise<Site> {
-  const { active } = await array.backend();
-  return array.targets.find(({ id }) => id === active) ?? array.own;
-}

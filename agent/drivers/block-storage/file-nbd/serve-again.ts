@@ -1,5 +1,4 @@
 import { BACKEND, type StorageArray } from "./array.ts";
-import { activeSite } from "./pool.ts";
 import { ensureServing, requireServable } from "./serving.ts";
 import { whenFree } from "./when-free.ts";
 
@@ -24,7 +23,7 @@ export async function serveAgain(array: StorageArray, closing: AbortSignal): Pro
 }
 
 async function wanted(array: StorageArray): Promise<string[]> {
-  const site = await activeSite(array);
+  const site = await array.activeSite();
   const unserved: string[] = [];
   for (const record of await site.copies()) {
     if (record.exported && record.role === "main" && !(await array.daemonOf({ site, record })))

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { mkdir, open, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
-import { isPlainFile } from "./disk-files.ts";
-import { readJson, writeJson } from "./durable-json.ts";
+import { exists, isPlainFile } from "./disk-files.ts";
+import { readJson, syncPath, writeJson } from "./durable-json.ts";
 import type { CopyRecord, SnapshotRecord } from "./records.ts";
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
@@ -18,6 +18,12 @@ export function checkedId(id: string): string {
 /** Whether it can be a volume's or a snapshot's. */
 export function isId(name: string): boolean {
   return UUID.test(name);
+}
+
+/** What may be removed while its array is away. */
+export interface Removable {
+  kind: "volume" | "snapshot";
+  id: string;
 }
 
 /**
@@ -50,6 +56,13 @@ export class Site {
         cause,
       });
     });
+  }
+
+  async isReachable(): Promise<boolean> {
+    return this.requireReachable().then(
+      () => true,
+      () => false,
+    );
   }
 
   volumeDir(volumeId: string): string {
@@ -111,6 +124,36 @@ export class Site {
     const ids = await namesIn(join(this.directory, "snapshots"));
     const found = await Promise.all(ids.filter(isId).map((id) => this.snapshot(id)));
     return found.flatMap((record) => record ?? []);
+  }
+
+  /** Notes that the backend's own array, which is away, may have something that was removed. It survives a loss of power. */
+  async rememberRemoved(what: Removable): Promise<void> {
+    await ensureFolder(this.#removed);
+    await (await open(this.#noteOf(what), "a", 0o600)).close();
+    await syncPath(this.#removed);
+  }
+
+  async forgetRemoved(what: Removable): Promise<void> {
+    await rm(this.#noteOf(what), { force: true });
+  }
+
+  async remembersRemoved(what: Removable): Promise<boolean> {
+    return await exists(this.#noteOf(what));
+  }
+
+  async removedElsewhere(): Promise<Removable[]> {
+    return (await namesIn(this.#removed)).flatMap((name) => {
+      const [kind, id = ""] = name.split(".");
+      return (kind === "volume" || kind === "snapshot") && isId(id) ? [{ kind, id }] : [];
+    });
+  }
+
+  get #removed(): string {
+    return join(this.directory, "removed");
+  }
+
+  #noteOf({ kind, id }: Removable): string {
+    return join(this.#removed, `${kind}.${checkedId(id)}`);
   }
 
   async removeVolume(volumeId: string): Promise<void> {

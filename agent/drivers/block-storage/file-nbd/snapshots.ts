@@ -3,8 +3,9 @@ import type { SnapshotFacts } from "../../../protocol/block-storage.ts";
 import type { Call } from "../../../runtime/call.ts";
 import type { StorageArray, VolumeCopies } from "./array.ts";
 import { copySparse, createWhole, exists, giveBackHoles, growTo, sizeOf } from "./disk-files.ts";
-import { activeSite, requireNotFrozen, reserve } from "./pool.ts";
+import { requireNotFrozen, reserve } from "./pool.ts";
 import type { SnapshotRecord } from "./records.ts";
+import { requireRemovable } from "./removals.ts";
 import { replicates } from "./replica.ts";
 import { requireServable } from "./serving.ts";
 import type { Site } from "./site.ts";
@@ -18,7 +19,7 @@ export async function findSnapshot(
   array: StorageArray,
   snapshotId: string,
 ): Promise<{ site: Site; record: SnapshotRecord } | undefined> {
-  const first = await activeSite(array);
+  const first = await array.activeSite();
   for (const site of [first, ...array.sites.filter((each) => each !== first)]) {
     const record = await site.snapshot(snapshotId);
     if (record && record.state !== "removing") return { site, record };
@@ -26,10 +27,11 @@ export async function findSnapshot(
   return undefined;
 }
 
-/** The array that has the snapshot whole. Throws `storage.snapshot_not_found`. */
+/** The array that has the snapshot whole. Throws `storage.snapshot_not_found`, and what `requireSeen` throws. */
 export async function snapshotSite(array: StorageArray, snapshotId: string): Promise<Site> {
   const found = await findSnapshot(array, snapshotId);
   if (found?.record.state === "ready") return found.site;
+  await array.requireSeen();
   throw new CloudError("notFound", "storage.snapshot_not_found", `The backend has no snapshot ${snapshotId}.`);
 }
 
@@ -113,11 +115,18 @@ export async function copySnapshot(
   }
 }
 
+/** Throws `storage.array_unreachable`, before anything is changed, while a copy of it may be where nobody can see it. */
 export async function removeSnapshot(array: StorageArray, snapshotId: string): Promise<void> {
   const found = await Promise.all(array.sites.map(async (site) => ({ site, record: await site.snapshot(snapshotId) })));
   const known = found.flatMap(({ site, record }) => (record ? [{ site, record }] : []));
+  const replicated = known.some(({ record }) => record.replicated);
+  await requireRemovable(array, { kind: "snapshot", id: snapshotId }, { replicated });
   for (const { site, record } of known) await site.writeSnapshot({ ...record, state: "removing" });
   // Also where a removal that was cut short has left the folder without its record.
   const left = await Promise.all(array.sites.map((site) => exists(site.snapshotDir(snapshotId))));
-  for (const site of array.sites.filter((_, i) => left[i])) await site.removeSnapshot(snapshotId);
+  const active = await array.activeSite();
+  const sites = array.sites.filter((_, i) => left[i]);
+  // The one where the backend serves from goes last, as with volumes.
+  for (const site of sites.toSorted((a, b) => Number(a === active) - Number(b === active)))
+    await site.removeSnapshot(snapshotId);
 }

@@ -14,8 +14,9 @@ import {
   tooSmall,
   writeImage,
 } from "./disk-files.ts";
-import { activeSite, requireNotFrozen, reserve } from "./pool.ts";
+import { requireNotFrozen, reserve } from "./pool.ts";
 import type { CopyRecord } from "./records.ts";
+import { requireRemovable } from "./removals.ts";
 import { makeEqual, replicates } from "./replica.ts";
 import type { Site } from "./site.ts";
 import { copyNow, snapshotSite } from "./snapshots.ts";
@@ -45,6 +46,7 @@ export async function ensureRecorded(
 ): Promise<VolumeCopies> {
   const found = await array.find(record.volumeId);
   if (found && found.main.record.state !== "removing") return found;
+  await (await array.activeSite()).requireReachable();
   await requireNotFrozen(array);
   if (!(await replicates(array))) {
     throw new CloudError("conflict", "storage.failed_over", "The backend has failed over and makes no volumes.");
@@ -53,6 +55,8 @@ export async function ensureRecorded(
   if (record.replicated && !target) {
     throw new CloudError("invalid", "storage.not_supported", "The backend has no replication target.");
   }
+  await array.own.requireReachable();
+  if (record.replicated) await target?.requireReachable();
   await removeRemains(array, record.volumeId, found);
   await reserve(array, array.own, record.sizeGiB, signal, async () => {
     if (record.replicated && target) await target.writeCopy({ ...record, role: "replica" });
@@ -86,13 +90,14 @@ export async function finishMaking(array: StorageArray, volume: VolumeCopies, si
   await array.update(volume.main, { state: "ready" });
 }
 
-/** Throws `storage.array_unreachable` while the second copy is where nobody can see it: it would be there for ever. */
+/** Throws `storage.array_unreachable`, before anything is changed, while a copy of it may be where nobody can see it. */
 export async function removeVolume(array: StorageArray, volumeId: string): Promise<void> {
+  const what = { kind: "volume", id: volumeId } as const;
   const copies = await copiesOf(array, volumeId);
-  await requireAllSeen(array, copies);
+  await requireRemovable(array, what, { replicated: copies.some(({ record }) => record.replicated) });
   for (const copy of copies) await array.update(copy, { state: "removing", exported: false });
   // The one where the backend serves from goes last: it is there for the next try to see, whichever other array is away by then.
-  const active = await activeSite(array);
+  const active = await array.activeSite();
   const left = await foldersOf(array, volumeId);
   for (const site of left.toSorted((a, b) => Number(a === active) - Number(b === active)))
     await removeCopy(array, site, volumeId);
@@ -108,12 +113,7 @@ async function removeRemains(array: StorageArray, volumeId: string, found: Volum
     throw new CloudError("conflict", "storage.exists_differently", "The backend has a copy of such a volume already.");
   }
   for (const site of await foldersOf(array, volumeId)) await removeCopy(array, site, volumeId);
-}
-
-/** What the backend's own array still has of a volume that was removed while it was away goes with the failback. */
-async function requireAllSeen(array: StorageArray, copies: readonly Copy[]): Promise<void> {
-  if (copies.length !== 1 || !copies[0]?.record.replicated) return;
-  for (const target of array.targets) await target.requireReachable();
+  for (const target of array.targets) await target.forgetRemoved({ kind: "volume", id: volumeId });
 }
 
 async function removeCopy(array: StorageArray, site: Site, volumeId: string): Promise<void> {

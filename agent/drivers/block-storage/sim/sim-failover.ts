@@ -68,5 +68,9 @@ function requireDestination(pool: SimPool, site: string): void {
   if (site === pool.active) {
     throw new CloudError("unavailable", "storage.array_unreachable", "A storage array cannot be reached.");
   }
-  throw new CloudError("conflict", "storage.target_unreachable", "The array to serve from cannot be reached.");
+  throw new CloudError(
+    "conflict",
+    "storage.target_unreachable",
+    "An array that the volumes go to or come from cannot be reached.",
+  );
 }
