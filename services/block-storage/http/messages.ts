@@ -25,8 +25,7 @@ const query = Type.Object({
 /** `/messages`: why requests that were accepted failed. */
 export function messageRoutes(deps: FaceDependencies): Route[] {
   const { store, clock } = deps.kernel;
-  const known = async (request: ApiRequest): Promise<VolumeMessageRow> => {
-    const id = request.param("id");
+  const known = async (request: Pick<ApiRequest, "context">, id: string): Promise<VolumeMessageRow> => {
     const row = await findMessage(store.read, clock.now(), id);
     if (row && mayKnow(request, row.project_id)) return row;
     throw new CloudError("notFound", "block-storage.message_not_found", `Message ${id} could not be found.`);
@@ -43,7 +42,7 @@ export function messageRoutes(deps: FaceDependencies): Route[] {
         const { projectId } = request.context;
         request.authorize("message:get_all", { project_id: projectId });
         const { marker, ...page } = askedPage(request, MESSAGE_SORT_COLUMNS, deps.settings.maxLimit);
-        const after = marker === undefined ? undefined : await findMessage(store.read, clock.now(), marker);
+        const after = marker === undefined ? undefined : await known(request, marker);
         const { resource_type, resource_uuid: resource_id, event_id, message_level, request_id } = request.query;
         const asked = { resource_type, resource_id, event_id, message_level, request_id };
         const filter = Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
@@ -64,7 +63,7 @@ export function messageRoutes(deps: FaceDependencies): Route[] {
       minVersion: "3.3",
       policy: "message:get",
       async handler(request) {
-        const row = await known(request);
+        const row = await known(request, request.param("id"));
         request.authorize("message:get", { project_id: row.project_id });
         return { body: { message: messageView(row, request.urls) } };
       },
@@ -77,7 +76,7 @@ export function messageRoutes(deps: FaceDependencies): Route[] {
       policy: "message:delete",
       success: 204,
       async handler(request) {
-        const row = await known(request);
+        const row = await known(request, request.param("id"));
         request.authorize("message:delete", { project_id: row.project_id });
         await store.tx((t) => deleteMessage(t, row.id));
         return undefined;
