@@ -13,7 +13,7 @@ import { changingVolume } from "./store/changing-volume.ts";
 import { findSnapshot, getSnapshot } from "./store/snapshots.ts";
 import { leastSizeOf, type NewVolumeSource, rowFromSource } from "./store/volume-from-source.ts";
 import { checkVolumeSize, demandOf, reserveQuota } from "./store/volume-quotas.ts";
-import { defaultType, typeById, typeNotFound, usableType } from "./store/volume-types.ts";
+import { defaultType, lockType, typeById, typeNotFound, usableType } from "./store/volume-types.ts";
 import { findVolume, getVolume, insertVolume } from "./store/volumes.ts";
 
 /** What Compute is given. Made apart from the service, which needs the fleet, which needs Compute's listener. */
@@ -100,6 +100,7 @@ export function publicVolumes(deps: BlockStorageDependencies): BlockStoragePubli
       throw invalidVolume(`The volume's size ${sizeGiB} GiB is smaller than its source's, ${least} GiB.`);
     const { projectId, userId, name, requestId } = wanted;
     const type = await typeOf(t, wanted, source);
+    if (!(await lockType(t, type.id))) throw typeNotFound(type.id);
     await checkVolumeSize(t, projectId, sizeGiB);
     await reserveQuota(t, projectId, demandOf("volumes", type.name, sizeGiB));
     const zone = source.volume?.zone ?? deps.settings.storageAvailabilityZone;

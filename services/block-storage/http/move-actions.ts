@@ -156,7 +156,6 @@ export function moveActions(deps: FaceDependencies): Action[] {
       mustBeIdle(volume);
       if (mayMove) await mustBeComputes(t, volume);
       if (volume.type_id === type.id) throw invalidVolume(`Volume ${id} has the type ${type.name} already.`);
-      // So that it cannot be deleted before this can be seen.
       if (!(await lockType(t, type.id))) throw typeNotFound(type.id);
       const growth = demandOf("retype", type.name, volume.size_gib);
       await reserveQuota(t, volume.project_id, growth);

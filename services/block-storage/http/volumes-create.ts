@@ -3,6 +3,7 @@ import { type Route, route } from "../../../kernel/http/route.ts";
 import type { VolumeRow } from "../store/tables.ts";
 import { rowFromSource } from "../store/volume-from-source.ts";
 import { checkVolumeSize, demandOf, reserveQuota } from "../store/volume-quotas.ts";
+import { lockType, typeNotFound } from "../store/volume-types.ts";
 import { insertVolume } from "../store/volumes.ts";
 import { type CreatePlan, type CreateRequest, createBody, createPlan } from "./create-request.ts";
 import type { FaceDependencies } from "./dependencies.ts";
@@ -32,6 +33,7 @@ export function volumeCreateRoute(deps: FaceDependencies): Route {
       await checkVolumeSize(store.read, projectId, plan.sizeGiB);
       const row = newRow(deps, request, plan, projectId);
       await store.tx(async (t) => {
+        if (!(await lockType(t, plan.type.id))) throw typeNotFound(plan.type.id);
         await reserveQuota(t, projectId, demandOf("volumes", plan.type.name, plan.sizeGiB));
         await insertVolume(t, row);
         await operations.start(t, deps.operations.createVolume, {

@@ -11,7 +11,7 @@ import { poolSuits } from "../scheduler/select-pool.ts";
 import { newVolumeRow } from "../store/new-volume.ts";
 import { snapshotsOf } from "../store/snapshots.ts";
 import type { VolumeRow, VolumeTypeRow } from "../store/tables.ts";
-import { defaultType, usableType, wantsReplication } from "../store/volume-types.ts";
+import { defaultType, lockType, usableType, wantsReplication } from "../store/volume-types.ts";
 import { insertVolume, lockVolume, transition, volumeNotFound } from "../store/volumes.ts";
 import { Bool, isTrue } from "./booleans.ts";
 import type { FaceDependencies } from "./dependencies.ts";
@@ -60,6 +60,7 @@ export function volumeManageRoutes(deps: FaceDependencies): Route[] {
         const place = askedPlace(asked, request.version.atLeast("3.16"));
         const type = await typeOf(store.read, deps, request, asked);
         const row = await store.tx(async (t) => {
+          if (!(await lockType(t, type.id))) throw noType(type.id);
           const pool = await livingPool(t, deps, place);
           if (!(await holdPool(t, deps, pool))) throw noBackend(place);
           const wanted = newManaged(deps, asked, { pool, type, projectId, userId });
@@ -144,7 +145,11 @@ async function typeOf(
   if (!asked.volume_type) return await defaultType(q, deps.settings.defaultVolumeType);
   const type = await usableType(q, viewerOf(request), asked.volume_type);
   if (type) return type;
-  throw invalidVolume(`Volume type ${asked.volume_type} could not be found.`);
+  throw noType(asked.volume_type);
+}
+
+function noType(named: string): CloudError {
+  return invalidVolume(`Volume type ${named} could not be found.`);
 }
 
 function newManaged(

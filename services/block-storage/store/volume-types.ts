@@ -128,7 +128,10 @@ export async function deleteType(t: Tx, id: string): Promise<void> {
   await db.deleteFrom("volume_types").where("id", "=", id).execute();
 }
 
-/** Keeps the type from being used or changed by others until the transaction ends. */
+/**
+ * Keeps the type from being used or changed by others until the transaction ends: whoever gives it to a volume asks for it, so that it is
+ * not deleted before that can be seen. Undefined when it is gone.
+ */
 export async function lockType(t: Tx, id: string): Promise<VolumeTypeRow | undefined> {
   return await t
     .tables<BlockStorageTables>()
