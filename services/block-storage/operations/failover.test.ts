@@ -74,6 +74,18 @@ onBothStores("failover", (open) => {
     for (const status of ["creating", "managing", "error_managing"])
       assert.deepEqual((await seen(status)).slice(0, 3), [status, null, "enabled"]);
     assert.deepEqual((await seen("deleting")).slice(0, 3), ["deleting", null, "enabled"]);
+    assert.deepEqual(await world.messages(), [ids.get("in-use")]);
+  });
+
+  it("tells the owner of each volume that is lost, once", async () => {
+    const lost = new Set<string>();
+    const world = await run("second", {}, async (given) => {
+      lost.add(await given.volume({ host: "a@r#r", replication_status: "disabled" }));
+      lost.add(await given.volume({ host: "a@r#r", replication_status: "enabled" }));
+      await given.volume({ host: "a@r#r", replication_status: "not-capable", status: "error" });
+    });
+    assert.deepEqual(new Set(await world.messages()), lost);
+    assert.equal((await world.messages()).length, lost.size);
   });
 
   it("touches the volumes of that backend only, and none that is deleted", async () => {

@@ -28,8 +28,8 @@ const UNKNOWN_TARGET = "storage.target_unknown";
  * undone: what had no replica stays behind, and a backend whose agent is away is told again until it answers.
  */
 export function failoverOperation(deps: BackendTools): Operation<FailoverInput> {
-  const { clock, operations } = deps.kernel;
-  const tools = { clock, operations };
+  const { kernel } = deps;
+  const { clock } = kernel;
   return operation<FailoverInput>("backend.failover", {
     resource: "backend",
     deadlineMs: minutes(15),
@@ -38,7 +38,9 @@ export function failoverOperation(deps: BackendTools): Operation<FailoverInput> 
     .pivot()
     .step("leave-behind", {
       when: ({ input }) => input.target !== PRIMARY,
-      tx: async (t, { input }) => ({ left: await leaveBehind(t, tools, input) }),
+      tx: async (t, { input: target, operation: { requestId } }) => {
+        return { left: await leaveBehind(t, { kernel, target, requestId }) };
+      },
       span: [0, 5],
     })
     .step("switch", {
@@ -66,7 +68,7 @@ export function failoverOperation(deps: BackendTools): Operation<FailoverInput> 
       span: [5, 95],
     })
     .step("publish", {
-      tx: async (t, { input, out }) => {
+      tx: async (t, { input, out, operation: { requestId } }) => {
         const scope = await lockScope(t, input.scope);
         if (!scope) return;
         const outcome = out.switch;
@@ -75,7 +77,7 @@ export function failoverOperation(deps: BackendTools): Operation<FailoverInput> 
         await switchServices(t, clock, scope, services);
         if (!outcome.ok) return;
         const status = outcome.active === null ? "enabled" : "failed-over";
-        await recordFailover(t, tools, input, new Set(outcome.served), status);
+        await recordFailover(t, { kernel, target: input, requestId }, new Set(outcome.served), status);
       },
     })
     .build();

@@ -51,6 +51,7 @@ onBothStores("a volume that is to move", (open) => {
     const full = await worldOf();
     await full.backend("b@r", null, 2);
     await expectStayed(full, await run(full, migrate, STARTING, toB));
+    assert.deepEqual(await full.messages(), ["migrate volume: Could not find any available weighted backend."]);
     const unfit = await worldOf();
     await unfit.backend("b@r");
     const type_id = await unfit.type({ volume_backend_name: "other" });
@@ -98,11 +99,12 @@ onBothStores("a volume that is to move", (open) => {
   it("is not left half moved by a failover of its backend", async () => {
     const world = await worldOf();
     await world.backend("b@r");
-    const { store, control, clock } = world.tools;
+    const { store, control, clock, ids } = world.tools;
     const { id } = await world.volume({ ...STARTING, status: "maintenance" });
     const begun = await store.tx((t) => control.start(t, migrate, { input: toB(id), resourceId: id }));
-    const source = { scope: "a@r", backend: "r", to: { host: "a" } };
-    await store.tx((t) => leaveBehind(t, { clock, operations: control }, source));
+    const target = { scope: "a@r", backend: "r", to: { host: "a" } };
+    const kernel = { clock, ids, operations: control };
+    await store.tx((t) => leaveBehind(t, { kernel, target, requestId: null }));
     await world.drain([migrate]);
     assert.equal((await findOperation(store.read, begun))?.state, "undone");
     const row = await world.row(id);

@@ -3,6 +3,7 @@ import { type Operation, operation } from "../../../kernel/operations/definition
 import { type NamedPlace, namedPool } from "../scheduler/named-pool.ts";
 import { holdPool } from "../scheduler/pools.ts";
 import { poolTakes } from "../scheduler/select-pool.ts";
+import { detailOf, insertMessage } from "../store/messages.ts";
 import { typeById, typeNotFound, wantsReplication } from "../store/volume-types.ts";
 import { findVolume, getVolume, transition } from "../store/volumes.ts";
 import type { RemoveLeftoverInput } from "./remove-leftover.ts";
@@ -110,5 +111,16 @@ export function migrateVolumeOperation(
         await cleanUpAt(t, deps, removeLeftover, { volumeId, end: out.schedule.from, operation: op });
       },
     })
-    .onFailed(async (t, { input }) => void (await endMove(t, deps, input.volumeId, { migration_status: "error" })));
+    .onFailed(async (t, { input, operation: op }, { fault }) => {
+      const volume = await endMove(t, deps, input.volumeId, { migration_status: "error" });
+      if (!volume) return;
+      await insertMessage(t, deps.kernel, {
+        projectId: volume.project_id,
+        requestId: op.requestId,
+        resource: "VOLUME",
+        resourceId: volume.id,
+        action: "migrate",
+        detail: detailOf(fault.code),
+      });
+    });
 }

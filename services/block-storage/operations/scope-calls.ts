@@ -1,4 +1,5 @@
 import type { Clock } from "../../../kernel/clock/clock.ts";
+import type { IdSource } from "../../../kernel/ids/ids.ts";
 import type { OperationControl } from "../../../kernel/operations/control.ts";
 import type { BlockStorageSettings } from "../settings.ts";
 import type { Scope } from "../store/backends.ts";
@@ -20,6 +21,6 @@ export function scopeTarget(scope: Scope): ScopeTarget {
 
 /** What operations on whole backends work with. */
 export interface BackendTools {
-  readonly kernel: { readonly clock: Clock; readonly operations: OperationControl };
+  readonly kernel: { readonly clock: Clock; readonly ids: IdSource; readonly operations: OperationControl };
   readonly settings: BlockStorageSettings;
 }

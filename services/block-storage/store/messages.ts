@@ -5,23 +5,26 @@ import type { Queries, Tx } from "../../../kernel/store/store.ts";
 import { type ListPage, pageOrder, type SortColumn } from "./listing.ts";
 import type { BlockStorageTables, VolumeMessageRow } from "./tables.ts";
 
-/** What was being done, and what went wrong: numbers and texts are OpenStack's. */
+/** What was being done, and what went wrong: numbers and texts are OpenStack's; what it has no number for has one from 101. */
 const ACTIONS = {
   schedule: ["001", "schedule allocate volume"],
   unmanage: ["006", "unmanage volume"],
-  create: ["004", "create volume from backend storage"],
-  extend: ["008", "extend volume"],
-  delete: ["010", "delete volume"],
+  extend: ["007", "extend volume"],
+  create: ["008", "create volume from backend storage"],
   snapshotCreate: ["009", "create snapshot"],
-  snapshotDelete: ["011", "delete snapshot"],
-  retype: ["017", "retype volume"],
-  manage: ["014", "manage existing volume"],
+  snapshotDelete: ["010", "delete snapshot"],
+  delete: ["101", "delete volume"],
+  retype: ["102", "retype volume"],
+  manage: ["103", "manage existing volume"],
+  migrate: ["104", "migrate volume"],
+  failover: ["105", "fail over volume"],
 } as const;
 const DETAILS = {
   unknown: ["001", "An unknown error occurred."],
-  quota: ["006", "Not enough quota resource for operation."],
   noBackend: ["003", "Could not find any available weighted backend."],
-  noSpace: ["007", "The backend has not enough room."],
+  quota: ["006", "Not enough quota resource for operation."],
+  noSpace: ["101", "The backend has not enough room."],
+  leftBehind: ["102", "The volume is not where its backend serves from now."],
 } as const;
 
 export type MessageAction = keyof typeof ACTIONS;
@@ -36,22 +39,41 @@ export function detailOf(code: string): MessageDetail {
   return code === "storage.no_space" ? "noSpace" : "unknown";
 }
 
+interface Tools {
+  readonly clock: Clock;
+  readonly ids: IdSource;
+}
+
+export interface NewMessage {
+  readonly projectId: string;
+  readonly requestId: string | null;
+  readonly resource: "VOLUME" | "VOLUME_SNAPSHOT";
+  readonly resourceId: string;
+  readonly action: MessageAction;
+  readonly detail: MessageDetail;
+}
+
 /** Tells a project why something that was accepted failed. */
-export async function insertMessage(
-  t: Tx,
-  { clock, ids }: { clock: Clock; ids: IdSource },
-  about: {
-    projectId: string;
-    requestId: string | null;
-    resource: "VOLUME" | "VOLUME_SNAPSHOT";
-    resourceId: string;
-    action: MessageAction;
-    detail: MessageDetail;
-  },
-): Promise<void> {
+export async function insertMessage(t: Tx, tools: Tools, about: NewMessage): Promise<void> {
+  await t.tables<BlockStorageTables>().insertInto("volume_messages").values(rowOf(tools, about)).execute();
+}
+
+/** As `insertMessage`, for many at once. */
+export async function insertMessages(t: Tx, tools: Tools, abouts: readonly NewMessage[]): Promise<void> {
+  const rows = abouts.map((about) => rowOf(tools, about));
+  for (let i = 0; i < rows.length; i += ROWS_AT_ONCE) {
+    const some = rows.slice(i, i + ROWS_AT_ONCE);
+    await t.tables<BlockStorageTables>().insertInto("volume_messages").values(some).execute();
+  }
+}
+
+/** Their values stay below the variable limit of both databases. */
+const ROWS_AT_ONCE = 1_000;
+
+function rowOf({ clock, ids }: Tools, about: NewMessage): VolumeMessageRow {
   const [actionId, action] = ACTIONS[about.action];
   const [detailId, detail] = DETAILS[about.detail];
-  const row: VolumeMessageRow = {
+  return {
     id: ids.uuid(),
     project_id: about.projectId,
     request_id: about.requestId,
@@ -63,7 +85,6 @@ export async function insertMessage(
     created_at: clock.now(),
     expires_at: clock.now() + TTL_MS,
   };
-  await t.tables<BlockStorageTables>().insertInto("volume_messages").values(row).execute();
 }
 
 export const MESSAGE_SORT_COLUMNS: Readonly<Record<string, SortColumn>> = {

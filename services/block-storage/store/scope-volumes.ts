@@ -1,5 +1,6 @@
 import { type Kysely, sql } from "kysely";
 import type { Clock } from "../../../kernel/clock/clock.ts";
+import type { IdSource } from "../../../kernel/ids/ids.ts";
 import type { OperationControl } from "../../../kernel/operations/control.ts";
 import { FINAL_STATES, type OperationTables } from "../../../kernel/operations/tables.ts";
 import type { Tx } from "../../../kernel/store/store.ts";
@@ -8,25 +9,27 @@ import type { VolumeStatus } from "../domain/volume-state.ts";
 import { REMOVE_LEFTOVER } from "../operations/remove-leftover.ts";
 import type { ScopeTarget } from "../operations/scope-calls.ts";
 import { MOVES } from "../operations/volume-move.ts";
+import { insertMessages } from "./messages.ts";
 import { onPlace } from "./on-place.ts";
 import type { BlockStorageTables } from "./tables.ts";
 
 /** Stays below the variable limit of both databases. */
 const CHUNK = 5_000;
 
-/** What volumes are put in error with. */
-interface Tools {
-  readonly clock: Clock;
-  readonly operations: OperationControl;
+/** A failover whose volumes are written down. */
+export interface Failover {
+  readonly kernel: { readonly clock: Clock; readonly ids: IdSource; readonly operations: OperationControl };
+  readonly target: ScopeTarget;
+  readonly requestId: string | null;
 }
 
 /** Volumes of which no replica exists are lost with the primary: in error, with their snapshots, until somebody resets them. */
-export async function leaveBehind(t: Tx, tools: Tools, target: ScopeTarget): Promise<string[]> {
-  const rows = await volumesOf(t.tables<BlockStorageTables>(), target)
+export async function leaveBehind(t: Tx, failover: Failover): Promise<string[]> {
+  const rows = await volumesOf(t.tables<BlockStorageTables>(), failover.target)
     .where("replication_status", "in", LEFT_BEHIND)
     .execute();
   const ids = rows.map((row) => row.id);
-  await putInError(t, tools, ids, "not-capable");
+  await putInError(t, failover, ids, "not-capable");
   return ids;
 }
 
@@ -39,12 +42,11 @@ const UNMADE: readonly VolumeStatus[] = ["creating", "managing", "error_managing
  */
 export async function recordFailover(
   t: Tx,
-  tools: Tools,
-  target: ScopeTarget,
+  failover: Failover,
   served: ReadonlySet<string>,
   status: ReplicationStatus,
 ): Promise<void> {
-  const rows = await volumesOf(t.tables<BlockStorageTables>(), target)
+  const rows = await volumesOf(t.tables<BlockStorageTables>(), failover.target)
     .where((eb) => eb.or([eb("replication_status", "is", null), eb("replication_status", "not in", LEFT_BEHIND)]))
     .execute();
   const came = rows.filter(({ id }) => served.has(id));
@@ -52,14 +54,14 @@ export async function recordFailover(
     await t
       .tables<BlockStorageTables>()
       .updateTable("volumes")
-      .set({ replication_status: status, updated_at: tools.clock.now() })
+      .set({ replication_status: status, updated_at: failover.kernel.clock.now() })
       .where("id", "in", ids)
       .execute();
   }
   const lost = rows.filter((row) => !served.has(row.id) && !UNMADE.includes(row.status));
   await putInError(
     t,
-    tools,
+    failover,
     lost.map(({ id }) => id),
     "failover-error",
   );
@@ -69,8 +71,9 @@ export async function recordFailover(
 const LEAVING: readonly VolumeStatus[] = ["deleting", "unmanaging"];
 
 /** What is under way for them ends with that: it would wait for a backend that does not serve them any more. */
-async function putInError(t: Tx, tools: Tools, volumes: readonly string[], replication: ReplicationStatus) {
-  const { clock, operations } = tools;
+async function putInError(t: Tx, failover: Failover, volumes: readonly string[], replication: ReplicationStatus) {
+  const { kernel, requestId } = failover;
+  const { clock, operations } = kernel;
   const db = t.tables<BlockStorageTables & OperationTables>();
   const updated_at = clock.now();
   for (const ids of chunks(volumes)) {
@@ -80,7 +83,7 @@ async function putInError(t: Tx, tools: Tools, volumes: readonly string[], repli
       .where("id", "in", ids)
       .where("status", "not in", LEAVING)
       .where("deleted_at", "is", null)
-      .returning("id")
+      .returning(["id", "project_id", "previous_status"])
       .execute();
     const snapshots = await db
       .updateTable("volume_snapshots")
@@ -90,6 +93,15 @@ async function putInError(t: Tx, tools: Tools, volumes: readonly string[], repli
       .where("deleted_at", "is", null)
       .returning("id")
       .execute();
+    // Of those that have been in error, their owner knows.
+    const lost = left.filter(({ previous_status }) => previous_status !== "error");
+    await insertMessages(
+      t,
+      kernel,
+      lost.map(({ id: resourceId, project_id: projectId }) => {
+        return { projectId, requestId, resource: "VOLUME", resourceId, action: "failover", detail: "leftBehind" };
+      }),
+    );
     const hit = [...left, ...snapshots].map(({ id }) => id);
     if (hit.length === 0) continue;
     const live = await db

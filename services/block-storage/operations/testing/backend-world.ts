@@ -27,7 +27,7 @@ export const backendWorldMigrations: readonly Migration[] = [
 
 /** What the operations are made with, once; its clock is that of whichever world is open: a fault matrix opens many. */
 export class BoundTools implements BackendTools, Clock {
-  readonly kernel = { clock: this as Clock, operations: new OperationControl(this, systemIds) };
+  readonly kernel = { clock: this as Clock, ids: systemIds, operations: new OperationControl(this, systemIds) };
   readonly settings = defaultBlockStorageSettings;
   inner: Clock | undefined;
 
@@ -111,6 +111,12 @@ export class BackendWorld implements FaultWorld {
       .where("volume_id", "=", volumeId)
       .executeTakeFirstOrThrow();
     return [row.status, row.previous_status, row.replication_status, snapshot.status];
+  }
+
+  /** What each message is about. */
+  async messages(): Promise<string[]> {
+    const db = this.tools.store.read.tables<BlockStorageTables>();
+    return (await db.selectFrom("volume_messages").select("resource_id").execute()).map((row) => row.resource_id ?? "");
   }
 
   /** Flags of the service, then the state of its backend. */
