@@ -1,4 +1,5 @@
 import { chmod, readFile, rm } from "node:fs/promises";
+import { resolve } from "node:path";
 import { createFileNbdDriver } from "../../agent/drivers/block-storage/file-nbd/driver.ts";
 import { createQemuDriver } from "../../agent/drivers/compute/qemu/driver.ts";
 import type { JoinReply } from "../../agent/protocol/envelope.ts";
@@ -77,10 +78,19 @@ async function volumeServices(settings: AgentSettings, log: Logger): Promise<Age
   const { host, volumeBackendsFile: file, volumeRunDir: runDir } = settings;
   const backends = file === null ? [] : await readVolumeBackends(file, host);
   if (backends.length === 0) return [];
+  const stateDir = resolve(settings.stateDir, "volume-arrays");
   const served = backends.map(async ({ name, zone, directory, capacityGiB, ...options }) => {
     const { cluster = null, reservedPercent = 0, replicationTargets = [] } = options;
     const given = { backend: name, cluster, directory, capacityGiB, reservedPercent, replicationTargets };
-    const driver = await createFileNbdDriver({ ...given, host, runDir, clock: systemClock, ids: systemIds, log });
+    const driver = await createFileNbdDriver({
+      ...given,
+      host,
+      runDir,
+      stateDir,
+      clock: systemClock,
+      ids: systemIds,
+      log,
+    });
     return { driver, ...(zone === undefined ? {} : { zone }) };
   });
   return [blockStorageService(await Promise.all(served))];

@@ -155,7 +155,8 @@ export class StorageCloud {
 
   #common() {
     const tools = { clock: systemClock, ids: systemIds, log: silentLogger };
-    return { capacityGiB: CAPACITY_GIB, reservedPercent: 0, runDir: this.runDir, ...tools };
+    const stateDir = join(this.stateDir, "volume-arrays");
+    return { capacityGiB: CAPACITY_GIB, reservedPercent: 0, runDir: this.runDir, stateDir, ...tools };
   }
 
   async #makeTypes(): Promise<void> {

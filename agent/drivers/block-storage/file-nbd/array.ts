@@ -3,7 +3,6 @@ import { join, resolve } from "node:path";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import { killForCertain } from "../../../process/running-process.ts";
 import type { Connection } from "../../../protocol/connection.ts";
-import { readJson, writeJson } from "./durable-json.ts";
 import { FileLocks } from "./file-locks.ts";
 import type { FileNbdOptions } from "./options.ts";
 import { daemonsMarked, identify, isAlive } from "./process-identity.ts";
@@ -53,7 +52,7 @@ export class StorageArray {
     }
     await mkdir(options.runDir, { recursive: true, mode: 0o700 });
     const array = new StorageArray(options);
-    for (const site of array.sites) await site.prepare();
+    for (const site of array.sites) await site.prepare(options);
     return array;
   }
 
@@ -62,7 +61,7 @@ export class StorageArray {
   }
 
   async backend(): Promise<BackendRecord> {
-    const found = await Promise.all(this.sites.map(({ backendFile }) => readJson<BackendRecord>(backendFile)));
+    const found = await Promise.all(this.sites.map((site) => site.backend()));
     return found.flatMap((record) => record ?? []).reduce((a, b) => (b.generation > a.generation ? b : a), NEW_BACKEND);
   }
 
@@ -91,9 +90,8 @@ export class StorageArray {
   async changeBackend(change: Partial<BackendRecord>, first: Site = this.own): Promise<void> {
     const before = await this.backend();
     const record = { ...before, ...change, generation: before.generation + 1 };
-    await writeJson(first.backendFile, record);
-    for (const site of this.sites)
-      if (site !== first) await this.#ifReachable(site, writeJson(site.backendFile, record));
+    await first.writeBackend(record);
+    for (const site of this.sites) if (site !== first) await this.#ifReachable(site, site.writeBackend(record));
   }
 
   /** Whether an array that can be reached was away when the backend changed, or whoever told the arrays died before it was told. */
@@ -104,14 +102,14 @@ export class StorageArray {
   /** Those that are behind hear of it: one of them that is left alone would serve what is old. The backend's lock is held. */
   async catchUp(): Promise<void> {
     const newest = await this.backend();
-    for (const site of await this.#behind()) await this.#ifReachable(site, writeJson(site.backendFile, newest));
+    for (const site of await this.#behind()) await this.#ifReachable(site, site.writeBackend(newest));
   }
 
   async #behind(): Promise<Site[]> {
     const newest = await this.backend();
     const behind = await Promise.all(
       this.sites.map(async (site) => {
-        const record = (await readJson<BackendRecord>(site.backendFile)) ?? NEW_BACKEND;
+        const record = (await site.backend()) ?? NEW_BACKEND;
         return record.generation < newest.generation && (await site.isReachable());
       }),
     );
@@ -120,8 +118,9 @@ export class StorageArray {
 
   /** Undefined when there is no such volume. */
   async find(volumeId: string): Promise<VolumeCopies | undefined> {
+    checkedId(volumeId);
     const copies = await Promise.all(
-      this.sites.map(async (site) => ({ site, record: await site.copy(checkedId(volumeId)) })),
+      this.sites.map(async (site) => ({ site, record: (await site.isReachable()) && (await site.copy(volumeId)) })),
     );
     const known = copies.flatMap(({ site, record }) => (record ? [{ site, record }] : []));
     const [main] = known

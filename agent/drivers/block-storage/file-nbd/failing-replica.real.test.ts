@@ -48,6 +48,7 @@ class Lab {
         cluster: null,
         directory: join(dir, "own"),
         runDir: join(dir, "run"),
+        stateDir: join(dir, "state"),
       },
       ...{ capacityGiB: 8, reservedPercent: 0, replicationTargets: [{ id: "second", directory: second }] },
       ...{ clock: systemClock, ids: systemIds, log: silentLogger },

@@ -26,6 +26,7 @@ async function withVolume(work: (array: StorageArray, volumeId: string) => Promi
   try {
     const array = await StorageArray.prepare({
       ...{ host: "host-1", backend: "one", cluster: null, directory: own, runDir: join(dir, "run") },
+      stateDir: join(dir, "state"),
       ...{ capacityGiB: 4, reservedPercent: 0, replicationTargets: [{ id: "second", directory: second }] },
       ...{ clock: systemClock, ids: systemIds, log: silentLogger },
     });

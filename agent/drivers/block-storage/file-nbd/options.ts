@@ -21,6 +21,8 @@ export interface FileNbdOptions {
   replicationTargets: readonly ReplicationTarget[];
   /** Short folder that all hosts of this machine share: volumes' addresses, sockets of what serves them. */
   runDir: string;
+  /** Of this host, apart from the arrays' disks, and there after a start of the machine: which arrays it has seen. */
+  stateDir: string;
   clock: Clock;
   ids: IdSource;
   log: Logger;

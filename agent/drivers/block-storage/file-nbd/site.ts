@@ -2,9 +2,11 @@ import { createHash } from "node:crypto";
 import { mkdir, open, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
+import { type ArrayIdentity, expectedIdentity } from "./array-identity.ts";
 import { exists, isPlainFile } from "./disk-files.ts";
 import { readJson, syncPath, writeJson } from "./durable-json.ts";
-import type { CopyRecord, SnapshotRecord } from "./records.ts";
+import type { FileNbdOptions } from "./options.ts";
+import type { BackendRecord, CopyRecord, SnapshotRecord } from "./records.ts";
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const REFERENCE = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,200}$/;
@@ -35,6 +37,7 @@ export class Site {
   readonly directory: string;
   /** Tells the arrays apart in names of sockets. */
   readonly tag: string;
+  #expected: string | undefined;
 
   constructor(id: string, directory: string) {
     this.id = id;
@@ -42,19 +45,31 @@ export class Site {
     this.tag = createHash("sha256").update(directory).digest("hex").slice(0, 6);
   }
 
-  async prepare(): Promise<void> {
-    for (const name of ["volumes", "snapshots", "import"]) {
-      await mkdir(join(this.directory, name), { recursive: true, mode: 0o700 });
+  /**
+   * Makes the array's folders where there never was one, and finds out which one has to be there. An array that was seen before is
+   * not made anew: its disk is away, and what was made in its place would be taken for an empty array.
+   */
+  async prepare(options: Pick<FileNbdOptions, "stateDir" | "ids" | "log">): Promise<void> {
+    const memory = join(options.stateDir, `${this.tag}.json`);
+    this.#expected = await expectedIdentity(this.#identityFile, memory, options.ids);
+    if (await this.isReachable()) {
+      for (const name of ["volumes", "snapshots", "import"])
+        await mkdir(join(this.directory, name), { recursive: true, mode: 0o700 });
+    } else {
+      const { id: site, directory } = this;
+      const cure = `mount its disk; if another one is to take its place, remove ${memory} and start the agent anew`;
+      options.log.error({ site, directory, cure }, "a storage array that this host knows is not there");
     }
   }
 
-  /** Throws `storage.array_unreachable` when the array's disk is not there. */
+  /** Throws `storage.array_unreachable` when the array's disk is not there, or the folder is not that array. */
   async requireReachable(): Promise<void> {
-    await readdir(join(this.directory, "volumes")).catch((cause: Error) => {
-      throw new CloudError("unavailable", "storage.array_unreachable", "A storage array cannot be reached.", {
-        internal: `${this.id}: ${cause.message}`,
-        cause,
-      });
+    const found = await readJson<ArrayIdentity>(this.#identityFile).catch((error: Error) => error);
+    if (found && "identity" in found && found.identity === this.#expected) return;
+    const why = found instanceof Error ? found.message : found ? "another array is there" : "it is not there";
+    throw new CloudError("unavailable", "storage.array_unreachable", "A storage array cannot be reached.", {
+      internal: `${this.id}: ${why}`,
+      ...(found instanceof Error ? { cause: found } : {}),
     });
   }
 
@@ -63,6 +78,10 @@ export class Site {
       () => true,
       () => false,
     );
+  }
+
+  get #identityFile(): string {
+    return join(this.directory, "array.json");
   }
 
   volumeDir(volumeId: string): string {
@@ -81,7 +100,17 @@ export class Site {
     return join(this.snapshotDir(snapshotId), "disk.raw");
   }
 
-  get backendFile(): string {
+  /** Undefined when the array was told of nothing yet, or is away. */
+  async backend(): Promise<BackendRecord | undefined> {
+    return (await this.isReachable()) ? readJson(this.#backendFile) : undefined;
+  }
+
+  async writeBackend(record: BackendRecord): Promise<void> {
+    await this.requireReachable();
+    await writeJson(this.#backendFile, record);
+  }
+
+  get #backendFile(): string {
     return join(this.directory, "backend.json");
   }
 

@@ -21,6 +21,7 @@ export async function replicatedArray(t: TestContext): Promise<StorageArray> {
   t.after(() => rm(dir, { recursive: true }));
   return StorageArray.prepare({
     ...{ host: "host-1", backend: "one", cluster: null, directory: join(dir, "own"), runDir: join(dir, "run") },
+    stateDir: join(dir, "state"),
     ...{ capacityGiB: 4, reservedPercent: 0, replicationTargets: [{ id: "second", directory: join(dir, "second") }] },
     ...{ clock: systemClock, ids: systemIds, log: silentLogger },
   });

@@ -36,6 +36,7 @@ export async function storageLab(): Promise<StorageLab> {
   const shared = (host: string): FileNbdOptions => ({
     ...common,
     host,
+    stateDir: join(dir, "state", host),
     backend: "shared",
     cluster: "pileus@shared",
     directory: join(dir, "shared"),
@@ -45,6 +46,7 @@ export async function storageLab(): Promise<StorageLab> {
   const apart: FileNbdOptions = {
     ...common,
     host: "host-3",
+    stateDir: join(dir, "state", "host-3"),
     backend: "apart",
     cluster: null,
     directory: join(dir, "apart"),
