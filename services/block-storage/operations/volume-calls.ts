@@ -71,6 +71,24 @@ export async function answerOf(work: Promise<unknown>): Promise<Outcome> {
   return answer.ok ? { ok: true } : answer;
 }
 
+/** What the work comes to, or that the backend waits for one of its arrays: see `waitsForArray`. */
+export async function answerUnlessWaiting(work: Promise<Outcome>): Promise<Outcome> {
+  try {
+    return await work;
+  } catch (error) {
+    const fault = publicFault(error);
+    if (fault.code === ARRAY_AWAY) return { ok: false, fault };
+    throw error;
+  }
+}
+
+/** The backend does it once the array is back, which may take long: the resource's owner is told. */
+export function waitsForArray(outcome: Outcome | undefined): boolean {
+  return outcome?.ok === false && outcome.fault.code === ARRAY_AWAY;
+}
+
+const ARRAY_AWAY = "storage.array_unreachable";
+
 /** As `answerOf`, with what is to be kept of the answer. */
 export async function answerWith<T, V>(work: Promise<T>, keep: (answer: T) => V): Promise<Answered<V>> {
   try {

@@ -24,6 +24,7 @@ const DETAILS = {
   noBackend: ["003", "Could not find any available weighted backend."],
   quota: ["006", "Not enough quota resource for operation."],
   noSpace: ["101", "The backend has not enough room."],
+  copyAway: ["103", "A copy is on an array that cannot be reached; it is removed once the array is back."],
   leftBehind: ["102", "The volume is not where its backend serves from now."],
 } as const;
 

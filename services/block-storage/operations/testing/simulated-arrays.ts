@@ -36,6 +36,16 @@ export class SimulatedArray {
   /** What happens just before a verb is done. */
   before: (verb: string) => void | Promise<void> = () => {};
 
+  /** So often removals wait for an array that has a second copy. */
+  loseCopies(times: number): void {
+    let left = times;
+    this.before = (verb) => {
+      if (!verb.endsWith(".ensureAbsent") || left === 0) return;
+      left -= 1;
+      throw new CloudError("unavailable", "storage.array_unreachable", "A storage array cannot be reached.");
+    };
+  }
+
   get provisioned(): number {
     return [...this.volumes.values()].reduce((sum, volume) => sum + volume.sizeGiB, 0);
   }
