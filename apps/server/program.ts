@@ -33,7 +33,7 @@ import { blockStorageListener } from "../../services/block-storage/reconcile/age
 import { createBlockStorageService } from "../../services/block-storage/service.ts";
 import { defaultBlockStorageSettings } from "../../services/block-storage/settings.ts";
 import type { ComputeDependencies } from "../../services/compute/dependencies.ts";
-import { holdSettled } from "../../services/compute/public.ts";
+import { hasServer, holdSettled } from "../../services/compute/public.ts";
 import { computeListener } from "../../services/compute/reconcile/agent-news.ts";
 import { seedFlavors } from "../../services/compute/seed.ts";
 import { createComputeService } from "../../services/compute/service.ts";
@@ -107,7 +107,7 @@ async function startOn(store: Store, loggers: Loggers, settings: ServerSettings)
     settings: { ...defaultBlockStorageSettings, ...settings.blockStorage },
     fleet: settings.fleet,
     images: image.public,
-    servers: { holdSettled },
+    servers: { holdSettled, hasServer },
   };
   const deps: ComputeDependencies = {
     kernel,

@@ -230,6 +230,19 @@ describe("attachments", () => {
       assert.equal((await act(body, "admin")).status, 409, JSON.stringify(body));
   });
 
+  it("of a server that Compute has no more are cut by an administrator's force, and by nobody else", async () => {
+    const serverId = world.ids.uuid();
+    const wanted = { volumeId, serverId, mode: null, heldByCompute: true };
+    const { id } = await world.store.tx((t) => reserve(t, world, wanted));
+    arrays.of(BACKEND).served.add(volumeId);
+    assert.equal((await act({ "os-force_detach": { attachment_id: id } }, "admin")).status, 409);
+    world.gone.add(serverId);
+    assert.equal((await act({ "os-detach": {} }, "admin")).status, 409);
+    assert.equal((await ask("admin", "DELETE", `/attachments/${id}`)).status, 409);
+    assert.equal((await act({ "os-force_detach": { attachment_id: id } }, "admin")).status, 202);
+    assert.deepEqual(await state(), ["available", "detached", "not served"]);
+  });
+
   it("in the older way", async () => {
     await accepted({ "os-reserve": null });
     assert.deepEqual(await state(), ["attaching", "detached", "not served"]);

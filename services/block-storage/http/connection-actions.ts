@@ -162,7 +162,7 @@ export function connectionActions(deps: FaceDependencies, about: About): Action[
       ),
       async handler(request) {
         const { id } = await about(request, FORCE_DETACH);
-        const volume = await store.tx((t) => freeVolume(t, id));
+        const volume = await store.tx((t) => forcedVolume(t, id));
         const gone = await leaving(id, request.body.attachment_id ?? null, true);
         if (gone.attachmentIds.length === 0) throw invalidVolume(`Volume ${id} is not attached.`);
         await disconnect(request, volume, gone);
@@ -190,6 +190,14 @@ export function connectionActions(deps: FaceDependencies, about: About): Action[
   async function freeVolume(t: Tx, id: string): Promise<VolumeRow> {
     const volume = await lockedVolume(t, id);
     for (const row of await attachmentsOf(t, id)) mustNotBeComputes(row);
+    return volume;
+  }
+
+  /** As `freeVolume`, where nobody can ask Compute: what a deleted server had may be given up for it. */
+  async function forcedVolume(t: Tx, id: string): Promise<VolumeRow> {
+    const volume = await lockedVolume(t, id);
+    for (const row of await attachmentsOf(t, id))
+      if (row.server_id === null || (await deps.servers.hasServer(t, row.server_id))) mustNotBeComputes(row);
     return volume;
   }
 

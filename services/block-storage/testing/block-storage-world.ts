@@ -44,6 +44,8 @@ export interface BlockStorageWorld {
   readonly data: Manageable[];
   /** Servers with something under way. */
   readonly changing: Set<string>;
+  /** Servers that Compute has no more; all others are there. */
+  readonly gone: Set<string>;
   readonly http: HttpServer;
   readonly ask: AskAs;
   /** A `cinder-scheduler` that has just been heard. */
@@ -73,11 +75,15 @@ export async function blockStorageWorld(
   const ids = systemIds;
   const loggers = new Loggers({ destination: { write: () => undefined } });
   const changing = new Set<string>();
+  const gone = new Set<string>();
   const base: BlockStorageDependencies = {
     kernel: { store, clock, ids, loggers, operations: new OperationControl(clock, ids) },
     settings: { ...defaultBlockStorageSettings, ...settings },
     fleet: defaultFleetSettings,
-    servers: { holdSettled: async (_t, serverId) => !changing.has(serverId) },
+    servers: {
+      holdSettled: async (_t, serverId) => !changing.has(serverId),
+      hasServer: async (_q, serverId) => !gone.has(serverId),
+    },
     images: {
       find: async () => undefined,
       imageSource: async () => undefined,
@@ -107,6 +113,7 @@ export async function blockStorageWorld(
     logs,
     data,
     changing,
+    gone,
     http,
     ask,
     async givenScheduler(host) {

@@ -54,7 +54,7 @@ async function whenStill(a: EffectContext, deps: ComputeDependencies, input: Rel
 
 /**
  * The server has the volume no more, which nobody is served now. It is removed where the user wants that, and where it was made
- * for a server that then was not built.
+ * for a server that then was not built; not when an administrator has taken it from the server meanwhile, for somebody else.
  */
 export async function giveUpDevice(
   t: Tx,
@@ -64,10 +64,12 @@ export async function giveUpDevice(
   requestId: string | null,
 ): Promise<void> {
   const { volume_id: volumeId, attachment_id: attachmentId, made_from: madeFrom } = device;
+  const attachments = await deps.blockStorage.attachmentsOfServer(t, server.id);
+  const taken = attachmentId !== null && attachments.get(volumeId ?? "")?.attachmentId !== attachmentId;
   if (attachmentId !== null) await deps.blockStorage.letGo(t, attachmentId);
   await deleteBlockDevice(t, device.id);
   const inVain = madeFrom !== null && server.launched_at === null;
-  const unwanted = device.delete_on_termination === 1 && server.deleted_at !== null;
+  const unwanted = device.delete_on_termination === 1 && server.deleted_at !== null && !taken;
   if (volumeId === null || !(inVain || unwanted)) return;
   try {
     await deps.blockStorage.remove(t, { volumeId, force: inVain, requestId });

@@ -117,6 +117,28 @@ onBothStores("a server's volumes", (open) => {
     await bench.close();
   });
 
+  test("a volume that was taken from a deleted server by force is not deleted when its silent host returns", async () => {
+    const bench = await Bench.open(open);
+    const { world, operations } = bench;
+    const volumeId = await world.given.volume();
+    const id = await world.given.server({ devices: { existing: [volumeId], deleteOnTermination: true } });
+    await world.agents.stop("a");
+    await world.pass(120_000);
+    await world.given.start(operations.delete, await world.given.delete(id));
+    await world.toTheEnd(async () => (await bench.server(id)).vm_state === "deleted");
+    await reset(world, id);
+    await world.agents.restart("a");
+    await world.toTheEnd();
+    await expectCleanSlate(world, { serverId: id, host: "a", vm: "deleted" });
+    const db = world.tools.store.read.tables<BlockStorageTables>();
+    const left = await db.selectFrom("volumes").select("id").where("deleted_at", "is", null).execute();
+    assert.deepEqual(
+      left.map(({ id: one }) => one),
+      [volumeId],
+    );
+    await bench.close();
+  });
+
   test("volumes of a deleted server are given up when its silent host has been cleaned", async () => {
     const bench = await Bench.open(open);
     const { world, operations } = bench;

@@ -26,7 +26,7 @@ import { computeFaces } from "../http/compute-faces.ts";
 import type { FaceDependencies } from "../http/dependencies.ts";
 import { computeOperations } from "../operations/compute-operations.ts";
 import { computePolicies } from "../policies.ts";
-import { holdSettled } from "../public.ts";
+import { hasServer, holdSettled } from "../public.ts";
 import { type ComputeSettings, defaultComputeSettings } from "../settings.ts";
 import { insertFlavor } from "../store/flavors.ts";
 import { recordHost } from "../store/hosts.ts";
@@ -104,7 +104,7 @@ export async function computeWorld(
     fleet,
     network: network.public,
     images: imageService,
-    blockStorage: volumeNeighbour({ kernel, fleet, images: imageService, servers: { holdSettled } }).public,
+    blockStorage: volumeNeighbour({ kernel, fleet, images: imageService, servers: { holdSettled, hasServer } }).public,
   };
   const deps: FaceDependencies = {
     ...base,

@@ -16,7 +16,7 @@ import { ServerPorts } from "../../../network/server-ports.ts";
 import { DEFAULT_MTU, DEFAULT_QUOTAS, type NetworkContext } from "../../../network/settings.ts";
 import { networkMigrations } from "../../../network/store/tables.ts";
 import type { ComputeDependencies } from "../../dependencies.ts";
-import { holdSettled } from "../../public.ts";
+import { hasServer, holdSettled } from "../../public.ts";
 import { computeListener } from "../../reconcile/agent-news.ts";
 import { type ComputeSettings, defaultComputeSettings } from "../../settings.ts";
 import { computeMigrations } from "../../store/tables.ts";
@@ -62,7 +62,7 @@ export class OperationHarness {
       fleet: defaultFleetSettings,
       images: oneImage,
     };
-    this.volumes = volumeNeighbour({ ...common, servers: { holdSettled } });
+    this.volumes = volumeNeighbour({ ...common, servers: { holdSettled, hasServer } });
     this.deps = {
       ...common,
       settings: { ...defaultComputeSettings, ...settings },
