@@ -25,6 +25,7 @@ export function createSnapshotOperation(deps: VolumeTools): Operation<CreateSnap
         const { backend, to } = requiredTarget(await getVolume(a.read, volumeId));
         const timeoutMs = minutes(30);
         return await answerOf(
+          a,
           a.call(blockStorageVerbs, "snapshot.ensure", { backend, snapshotId, volumeId }, { to, timeoutMs }),
         );
       },

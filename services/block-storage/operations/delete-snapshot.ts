@@ -25,7 +25,7 @@ export function deleteSnapshotOperation(deps: VolumeTools): Operation<DeleteSnap
   const remove = async (a: EffectContext, { snapshotId }: DeleteSnapshotInput): Promise<Outcome> => {
     const { volume_id: volumeId } = await getSnapshot(a.read, snapshotId);
     const { backend, to } = requiredTarget(await getVolume(a.read, volumeId));
-    return await answerOf(a.call(blockStorageVerbs, "snapshot.ensureAbsent", { backend, snapshotId }, { to }));
+    return await answerOf(a, a.call(blockStorageVerbs, "snapshot.ensureAbsent", { backend, snapshotId }, { to }));
   };
   const tell = async (t: Tx, snapshot: SnapshotRow, requestId: string | null, detail: MessageDetail) => {
     await insertMessage(t, deps.kernel, {

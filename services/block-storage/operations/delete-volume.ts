@@ -108,6 +108,7 @@ async function removeSnapshots(a: EffectContext, volumeId: string): Promise<Outc
   const { backend, to } = target;
   for (const { id: snapshotId } of await snapshotsOf(a.read, volumeId)) {
     const outcome = await answerOf(
+      a,
       a.call(blockStorageVerbs, "snapshot.ensureAbsent", { backend, snapshotId }, { to, extra: snapshotId }),
     );
     if (!outcome.ok) return outcome;
@@ -119,5 +120,5 @@ async function remove(a: EffectContext, volumeId: string): Promise<Outcome> {
   const target = targetOf(await getVolume(a.read, volumeId));
   if (target === null) return { ok: true };
   const { backend, to } = target;
-  return await answerOf(a.call(blockStorageVerbs, "volume.ensureAbsent", { backend, volumeId }, { to }));
+  return await answerOf(a, a.call(blockStorageVerbs, "volume.ensureAbsent", { backend, volumeId }, { to }));
 }

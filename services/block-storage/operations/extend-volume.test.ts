@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import { CloudError } from "../../../kernel/errors/cloud-error.ts";
+import { showOperation } from "../../../kernel/operations/queries.ts";
 import { worldTools } from "../../../kernel/operations/testing/world-tools.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
 import { extendVolumeOperation } from "./extend-volume.ts";
@@ -32,5 +33,20 @@ onBothStores("an extension", (open) => {
     await world.drain([definition]);
     const { status, size_gib } = await world.row(id);
     assert.deepEqual([status, size_gib, overtaken], ["available", 2, 2]);
+  });
+
+  it("that the backend refuses shows with what", async () => {
+    const tools = worldTools((await open(backendWorldMigrations)).store);
+    const { store, control } = tools;
+    const world = new VolumeWorld(bound, tools);
+    await world.backend("a@r");
+    const { id } = await world.volume({ host: "a@r#r", status: "extending", previous_status: "available" });
+    world.arrays.of("a@r").refusal = new CloudError("conflict", "storage.broken", "No.");
+    const input = { volumeId: id, sizeGiB: 2, growth: {} };
+    const begun = await store.tx((t) => control.start(t, definition, { input, resourceId: id, projectId: "p1" }));
+    await world.drain([definition]);
+    assert.equal((await world.row(id)).status, "error_extending");
+    const shown = await showOperation(store.read, begun);
+    assert.deepEqual([shown?.operation.state, shown?.operation.detail], ["done", { refused: "storage.broken" }]);
   });
 });

@@ -28,7 +28,10 @@ export function extendVolumeOperation(
       effect: async (a, { input }) => {
         const { volumeId, sizeGiB } = input;
         const { backend, to } = requiredTarget(await getVolume(a.read, volumeId));
-        return await answerOf(a.call(blockStorageVerbs, "volume.ensureSize", { backend, volumeId, sizeGiB }, { to }));
+        return await answerOf(
+          a,
+          a.call(blockStorageVerbs, "volume.ensureSize", { backend, volumeId, sizeGiB }, { to }),
+        );
       },
       span: [0, 95],
     })

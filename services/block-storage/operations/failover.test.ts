@@ -88,6 +88,13 @@ onBothStores("failover", (open) => {
     assert.equal((await world.messages()).length, lost.size);
   });
 
+  it("that was overtaken at the agent by another operation is asked for again, and is not refused", async () => {
+    const world = await run("second", {}, (given) => {
+      given.backends.refusal = new CloudError("conflict", "fleet.stale_epoch", "A newer holder has taken over.");
+    });
+    assert.deepEqual(await world.flags("a@r"), [0, null, 0, "failing-over", null]);
+  });
+
   it("touches the volumes of that backend only, and none that is deleted", async () => {
     const others: string[] = [];
     const world = await run(null, {}, async (given) => {

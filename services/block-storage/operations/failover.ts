@@ -7,6 +7,7 @@ import { PRIMARY } from "../domain/replication-state.ts";
 import { lockScope, type ScopeState, stateOfScope, updateScope } from "../store/backends.ts";
 import { leaveBehind, recordFailover } from "../store/scope-volumes.ts";
 import { FROZEN, switchServices } from "../store/switch-services.ts";
+import { isRefusal, noteRefusal } from "./refusals.ts";
 import type { BackendTools, ScopeTarget } from "./scope-calls.ts";
 
 export interface FailoverInput extends ScopeTarget {
@@ -57,11 +58,9 @@ export function failoverOperation(deps: BackendTools): Operation<FailoverInput> 
           const served = answer.volumes.filter((volume) => volume.ok).map((volume) => volume.volumeId);
           return { ok: true, active: answer.activeBackendId, served };
         } catch (error) {
-          // A refusal is an answer. Everything else says nothing of what the backend did, and is asked again.
-          if (!(error instanceof CloudError) || error.kind === "unavailable") throw error;
+          if (!isRefusal(error)) throw error;
           a.log.warn({ scope: input.scope, code: error.code }, "the backend refused to fail over");
-          // The service's flags have no place for it.
-          a.progress(100, { refused: error.code });
+          noteRefusal(a, error);
           return { ok: false, unknownTarget: error.code === UNKNOWN_TARGET, fault: publicFault(error) };
         }
       },

@@ -56,6 +56,7 @@ export function manageVolumeOperation(deps: VolumeTools): Operation<ManageVolume
         const replicated = wantsReplication(await typeOf(a.read, volume.type_id));
         const adopted = { backend, volumeId, reference, replicated };
         return await answerWith(
+          a,
           a.call(blockStorageVerbs, "volume.adopt", adopted, { to, timeoutMs: ADOPT_TIMEOUT_MS }),
           ({ sizeBytes }) => ({ sizeGiB: sizeBytes / GIB }),
         );

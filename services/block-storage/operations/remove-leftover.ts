@@ -28,7 +28,7 @@ export function removeLeftoverOperation({ kernel }: Pick<VolumeTools, "kernel">)
         if (volume && scopeOf(volume) === scope) return null;
         const { backend, to } = target;
         const gone = a.call(blockStorageVerbs, "volume.ensureAbsent", { backend, volumeId }, { to });
-        return (await answerOf(gone)).ok ? null : a.wait({ untilMs: kernel.clock.now() + RECHECK_MS });
+        return (await answerOf(a, gone)).ok ? null : a.wait({ untilMs: kernel.clock.now() + RECHECK_MS });
       },
     })
     .build();

@@ -1,9 +1,9 @@
 import { blockStorageVerbs } from "../../../agent/protocol/block-storage.ts";
 import { minutes } from "../../../kernel/clock/clock.ts";
-import { CloudError } from "../../../kernel/errors/cloud-error.ts";
 import { type Operation, operation } from "../../../kernel/operations/definition.ts";
 import { lockScope, stateOfScope } from "../store/backends.ts";
 import { FROZEN, switchServices } from "../store/switch-services.ts";
+import { isRefusal, noteRefusal } from "./refusals.ts";
 import type { BackendTools, ScopeTarget } from "./scope-calls.ts";
 
 export interface TellFrozenInput extends ScopeTarget {
@@ -25,7 +25,8 @@ export function tellFrozenOperation(deps: BackendTools): Operation<TellFrozenInp
           await a.call(blockStorageVerbs, frozen ? "backend.freeze" : "backend.thaw", { backend }, { to });
           return { refused: false };
         } catch (error) {
-          if (!(error instanceof CloudError) || error.kind === "unavailable") throw error;
+          if (!isRefusal(error)) throw error;
+          noteRefusal(a, error);
           a.log.warn({ scope: input.scope, frozen, code: error.code }, "the backend refused to be frozen or thawed");
           return { refused: true };
         }

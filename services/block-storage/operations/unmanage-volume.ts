@@ -21,7 +21,7 @@ export function unmanageVolumeOperation(deps: VolumeTools): Operation<UnmanageVo
       effect: async (a, { input }) => {
         const { volumeId } = input;
         const { backend, to } = requiredTarget(await getVolume(a.read, volumeId));
-        return await answerOf(a.call(blockStorageVerbs, "volume.release", { backend, volumeId }, { to }));
+        return await answerOf(a, a.call(blockStorageVerbs, "volume.release", { backend, volumeId }, { to }));
       },
       span: [0, 95],
     })

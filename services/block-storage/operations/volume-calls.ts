@@ -14,6 +14,7 @@ import type { BlockStorageSettings } from "../settings.ts";
 import { attachmentsOf } from "../store/attachments.ts";
 import type { AttachmentRow, VolumeRow } from "../store/tables.ts";
 import { findVolume } from "../store/volumes.ts";
+import { isRefusal, noteRefusal } from "./refusals.ts";
 
 /** What operations on volumes work with. */
 export interface VolumeTools {
@@ -62,12 +63,9 @@ export type Answered<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly fault: PublicFault };
 
-/**
- * A refusal is an answer and ends the work. Everything else says nothing of what the backend did, so it is thrown, and
- * asked again until there is an answer: also when the fleet has not let the command through (`fleet.stale_epoch`).
- */
-export async function answerOf(work: Promise<unknown>): Promise<Outcome> {
-  const answer = await answerWith(work, () => null);
+/** Throws unless there is an answer: see `isRefusal`. */
+export async function answerOf(a: EffectContext, work: Promise<unknown>): Promise<Outcome> {
+  const answer = await answerWith(a, work, () => null);
   return answer.ok ? { ok: true } : answer;
 }
 
@@ -90,11 +88,16 @@ export function waitsForArray(outcome: Outcome | undefined): boolean {
 const ARRAY_AWAY = "storage.array_unreachable";
 
 /** As `answerOf`, with what is to be kept of the answer. */
-export async function answerWith<T, V>(work: Promise<T>, keep: (answer: T) => V): Promise<Answered<V>> {
+export async function answerWith<T, V>(
+  a: EffectContext,
+  work: Promise<T>,
+  keep: (answer: T) => V,
+): Promise<Answered<V>> {
   try {
     return { ok: true, value: keep(await work) };
   } catch (error) {
-    if (!(error instanceof CloudError) || error.kind === "unavailable" || error.code.startsWith("fleet.")) throw error;
+    if (!isRefusal(error)) throw error;
+    noteRefusal(a, error);
     return { ok: false, fault: publicFault(error) };
   }
 }
@@ -120,7 +123,7 @@ export async function endServing(a: EffectContext, volumeId: string, own: readon
   if (target === null) return { ok: true };
   const { backend, to } = target;
   const tell = (verb: "volume.ensureExported" | "volume.ensureNotExported") =>
-    answerOf(a.call(blockStorageVerbs, verb, { backend, volumeId }, { to }));
+    answerOf(a, a.call(blockStorageVerbs, verb, { backend, volumeId }, { to }));
   const ended = (await isServedToOthers(a.read, volumeId, own)) ? null : await tell("volume.ensureNotExported");
   // Also when an earlier try came no further than to the end of the serving.
   if (await isServedToOthers(a.read, volumeId, own)) await tell("volume.ensureExported");
