@@ -38,7 +38,8 @@ export const abilityCases: readonly BlockStorageCase[] = [
       const { a, b } = c.env;
       const { volumeId, stream } = await mirrored(c);
       const idle = await c.volume({ replicated: true });
-      const single = await c.volume();
+      const single = c.spec();
+      await a.driver.ensure(single, c.call());
       await c.env.killArray("default");
       for (let i = 0; i < 2; i += 1) {
         const { activeBackendId, volumes } = await failover(c, a.driver, null);
@@ -53,8 +54,9 @@ export const abilityCases: readonly BlockStorageCase[] = [
       }
       await more(c, stream);
       assert.equal((await b.driver.stats()).activeBackendId, "second");
-      await rejectsWith(a.driver.ensureExported(single, c.call()), "conflict", "storage.failed_over");
-      await rejectsWith(a.driver.ensure(c.spec(), c.call()), "conflict", "storage.failed_over");
+      await rejectsWith(a.driver.ensureExported(single.volumeId, c.call()), "conflict", "storage.failed_over");
+      for (const spec of [single, c.spec()])
+        await rejectsWith(a.driver.ensure(spec, c.call()), "conflict", "storage.failed_over");
       await rejectsWith(failover(c, a.driver, "third"), "invalid", "storage.target_unknown");
       for (let i = 0; i < 2; i += 1) {
         const { activeBackendId, volumes } = await failover(c, b.driver, "default");

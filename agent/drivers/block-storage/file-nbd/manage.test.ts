@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { symlink, writeFile } from "node:fs/promises";
+import { readFile, rename, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { failover } from "./failover.ts";
 import { adopt, listManageable, release } from "./manage.ts";
 import { Site } from "./site.ts";
 import { call, newSpec, replicatedArray } from "./testing/replicated-array.ts";
-import { ensureVolume } from "./volumes.ts";
+import { ensureVolume, removeVolume } from "./volumes.ts";
 
 test("what leads to a file is no data to manage", async (t) => {
   const array = await replicatedArray(t);
@@ -33,6 +33,28 @@ test("a volume that another array serves is let go only when it is home again, e
   for (let i = 0; i < 2; i += 1) assert.equal(await release(array, spec.volumeId), reference);
   const again = await adopt(array, spec.volumeId, { reference, replicated: true }, call());
   assert.equal(again.main.record.state, "ready");
+});
+
+test("data that cannot become a volume stays what and where it was, and a removal gives it back", async (t) => {
+  const array = await replicatedArray(t);
+  const { volumeId } = newSpec();
+  const file = array.own.importFile("found.raw");
+  await writeFile(file, "of its owner");
+  const adopting = () => adopt(array, volumeId, { reference: "found.raw", replicated: true }, call());
+  // The second array is full.
+  const full = t.mock.method(array, "endDaemon", async () => {
+    throw new Error("no space");
+  });
+  await assert.rejects(adopting(), /no space/);
+  assert.equal(await readFile(file, "utf8"), "of its owner");
+  // Whoever tries again is killed in the middle.
+  await rename(file, array.own.disk(volumeId));
+  await removeVolume(array, volumeId);
+  assert.equal(await readFile(file, "utf8"), "of its owner");
+  full.mock.restore();
+  assert.equal((await adopting()).main.record.state, "ready");
+  await removeVolume(array, volumeId);
+  assert.deepEqual(await array.own.references(), []);
 });
 
 test("a volume that was being let go when its member was killed is still one, and let go whole by the repeat", async (t) => {

@@ -1,11 +1,11 @@
-import { rename } from "node:fs/promises";
+import { rename, truncate } from "node:fs/promises";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import type { Manageable } from "../../../protocol/block-storage.ts";
 import type { Call } from "../../../runtime/call.ts";
 import type { StorageArray, VolumeCopies } from "./array.ts";
 import { exists, GIB, growTo, isPlainFile, sizeOf } from "./disk-files.ts";
 import { stopServing } from "./serving.ts";
-import { ensureRecorded, finishMaking, newRecord } from "./volumes.ts";
+import { ensureRecorded, finishMaking, newRecord, putBack, referenceOf } from "./volumes.ts";
 
 /** Raw disks in the array's `import` folder, by their names, and the volumes. */
 export async function listManageable(array: StorageArray): Promise<Manageable[]> {
@@ -29,7 +29,7 @@ export async function listManageable(array: StorageArray): Promise<Manageable[]>
   return [...free, ...managed];
 }
 
-/** Throws `storage.reference_taken` when there is no such data, or no longer. */
+/** Throws `storage.reference_taken` when there is no such data, or no longer. What fails leaves the data where and as it was. */
 export async function adopt(
   array: StorageArray,
   volumeId: string,
@@ -52,8 +52,15 @@ export async function adopt(
     if (!(await isPlainFile(file))) throw taken("The data is no longer on the array.");
     await rename(file, disk);
   }
-  await growTo(disk, sizeGiB * GIB);
-  await finishMaking(array, volume, call.signal);
+  const bytes = await sizeOf(disk);
+  try {
+    await growTo(disk, sizeGiB * GIB);
+    await finishMaking(array, volume, call.signal);
+  } catch (error) {
+    if (volume.main.record.state === "creating") await truncate(disk, bytes);
+    await putBack(volume.main);
+    throw error;
+  }
   return volume;
 }
 
@@ -81,8 +88,6 @@ export async function release(array: StorageArray, volumeId: string): Promise<st
   await main.site.removeVolume(volumeId);
   return reference;
 }
-
-const referenceOf = (volumeId: string): string => `${volumeId}.raw`;
 
 function taken(text: string): CloudError {
   return new CloudError("conflict", "storage.reference_taken", text);

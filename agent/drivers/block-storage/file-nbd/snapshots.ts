@@ -56,10 +56,11 @@ export async function ensureSnapshot(
   const { sizeGiB, replicated } = main.record;
   const sizeBytes = await sizeOf(main.site.disk(volumeId));
   const record: SnapshotRecord = { snapshotId, volumeId, sizeGiB, sizeBytes, replicated, state: "creating" };
-  if (!found) {
-    await requireNotFrozen(array);
+  if (!found) await requireNotFrozen(array);
+  // One that was found may have been begun in the array from which the volume has come since.
+  const begun = await main.site.snapshot(snapshotId);
+  if (!begun || begun.state === "removing")
     await reserve(array, main.site, sizeGiB, call.signal, () => main.site.writeSnapshot(record));
-  }
   const disk = main.site.snapshotDisk(snapshotId);
   if (!(await exists(disk))) {
     await createWhole(disk, array.options.ids, (partial) => copyNow(array, volume, partial, call));

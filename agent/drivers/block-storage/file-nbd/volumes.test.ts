@@ -4,9 +4,10 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { systemIds } from "../../../../kernel/ids/ids.ts";
 import type { StorageArray } from "./array.ts";
+import { GIB } from "./disk-files.ts";
 import { failover } from "./failover.ts";
 import type { CopyRecord } from "./records.ts";
-import { ensureSnapshot, removeSnapshot } from "./snapshots.ts";
+import { ensureSnapshot, removeSnapshot, snapshotSite } from "./snapshots.ts";
 import { call, newSpec, replicatedArray } from "./testing/replicated-array.ts";
 import { ensureVolume, removeVolume } from "./volumes.ts";
 
@@ -85,6 +86,37 @@ test("a volume is removed while the backend's own array is away and another one 
   await rename(`${array.own.directory}.away`, array.own.directory);
   await failover(array, "default", call());
   for (const site of array.sites) assert.deepEqual(await site.copies(), [], site.id);
+});
+
+test("a volume whose backend fails over while it is made is refused, now and when it is asked for again", async (t) => {
+  for (const replicated of [true, false]) {
+    const array = await replicatedArray(t);
+    const spec = { ...newSpec(), replicated };
+    const write = array.own.writeCopy.bind(array.own);
+    const spy = t.mock.method(array.own, "writeCopy", async (record: CopyRecord) => {
+      await write(record);
+      spy.mock.restore();
+      await failover(array, null, call());
+    });
+    for (let i = 0; i < 2; i += 1)
+      await assert.rejects(ensureVolume(array, spec, call()), { code: "storage.failed_over" }, String(replicated));
+    await removeVolume(array, spec.volumeId);
+    for (const site of array.sites) assert.deepEqual(await site.copies(), [], site.id);
+  }
+});
+
+test("a snapshot that was cut short before a failover is taken after it", async (t) => {
+  const array = await replicatedArray(t);
+  const { volumeId, ...spec } = newSpec();
+  await ensureVolume(array, { volumeId, ...spec }, call());
+  const snapshotId = systemIds.uuid();
+  const begun = { snapshotId, volumeId, sizeGiB: 1, sizeBytes: GIB, replicated: true, state: "creating" } as const;
+  await array.own.writeSnapshot(begun);
+  await failover(array, null, call());
+  await ensureSnapshot(array, snapshotId, volumeId, call());
+  assert.equal((await snapshotSite(array, snapshotId)).id, "second");
+  await failover(array, "default", call());
+  assert.equal((await snapshotSite(array, snapshotId)).id, "default");
 });
 
 test("a removal that was cut short after the record had gone is finished by its repeat", async (t) => {

@@ -1,3 +1,4 @@
+import { rename } from "node:fs/promises";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import type { VolumeSpec } from "../../../protocol/block-storage.ts";
 import type { Call } from "../../../runtime/call.ts";
@@ -18,6 +19,7 @@ import { requireNotFrozen, reserve } from "./pool.ts";
 import type { CopyRecord } from "./records.ts";
 import { requireRemovable } from "./removals.ts";
 import { makeEqual, replicates } from "./replica.ts";
+import { isServable } from "./serving.ts";
 import type { Site } from "./site.ts";
 import { copyNow, snapshotSite } from "./snapshots.ts";
 
@@ -48,9 +50,7 @@ export async function ensureRecorded(
   if (found && found.main.record.state !== "removing") return found;
   await (await array.activeSite()).requireReachable();
   await requireNotFrozen(array);
-  if (!(await replicates(array))) {
-    throw new CloudError("conflict", "storage.failed_over", "The backend has failed over and makes no volumes.");
-  }
+  if (!(await replicates(array))) throw failedOver();
   const [target] = array.targets;
   if (record.replicated && !target) {
     throw new CloudError("invalid", "storage.not_supported", "The backend has no replication target.");
@@ -71,7 +71,10 @@ export async function ensureVolume(array: StorageArray, spec: VolumeSpec, call: 
   const known = await array.find(spec.volumeId);
   if (!known || known.main.record.state === "removing") await checkSource(array, spec, image);
   const volume = await ensureRecorded(array, newRecord(spec), call.signal);
-  if (volume.main.record.state !== "creating") return volume;
+  if (volume.main.record.state !== "creating") {
+    await requireNotLeftBehind(array, volume);
+    return volume;
+  }
   const disk = volume.main.site.disk(spec.volumeId);
   if (!(await exists(disk))) {
     await createWhole(disk, array.options.ids, async (partial) => {
@@ -80,14 +83,26 @@ export async function ensureVolume(array: StorageArray, spec: VolumeSpec, call: 
     });
   }
   await finishMaking(array, volume, call.signal);
+  // A failover that begins from here on sees it.
+  await requireNotLeftBehind(array, volume);
   return volume;
 }
 
-/** With all copies equal: from here on the volume exists. */
+/** With all copies equal: from here on the volume exists. Throws `storage.failed_over` when nobody could use it. */
 export async function finishMaking(array: StorageArray, volume: VolumeCopies, signal: AbortSignal): Promise<void> {
   await makeEqual(array, volume, signal);
+  await requireNotLeftBehind(array, volume);
   if (volume.replica) await array.update(volume.replica, { state: "ready" });
   await array.update(volume.main, { state: "ready" });
+}
+
+/** The backend may have failed over while the volume was made where it served from before. */
+async function requireNotLeftBehind(array: StorageArray, { main }: VolumeCopies): Promise<void> {
+  if (!(await isServable(array, main))) throw failedOver();
+}
+
+function failedOver(): CloudError {
+  return new CloudError("conflict", "storage.failed_over", "The backend has failed over and makes no volumes.");
 }
 
 /** Throws `storage.array_unreachable`, before anything is changed, while a copy of it may be where nobody can see it. */
@@ -95,6 +110,7 @@ export async function removeVolume(array: StorageArray, volumeId: string): Promi
   const what = { kind: "volume", id: volumeId } as const;
   const copies = await copiesOf(array, volumeId);
   await requireRemovable(array, what, { replicated: copies.some(({ record }) => record.replicated) });
+  for (const copy of copies) await putBack(copy);
   for (const copy of copies) await array.update(copy, { state: "removing", exported: false });
   // The one where the backend serves from goes last: it is there for the next try to see, whichever other array is away by then.
   const active = await array.activeSite();
@@ -102,6 +118,18 @@ export async function removeVolume(array: StorageArray, volumeId: string): Promi
   for (const site of left.toSorted((a, b) => Number(a === active) - Number(b === active)))
     await removeCopy(array, site, volumeId);
 }
+
+/** Data that was to become a volume and has not is its owner's: it goes back under the name that it had. */
+export async function putBack({ site, record }: Copy): Promise<void> {
+  const { volumeId, adoptedFrom, state } = record;
+  if (adoptedFrom === null || state !== "creating" || record.role !== "main") return;
+  if (!(await exists(site.disk(volumeId)))) return;
+  const taken = await exists(site.importFile(adoptedFrom));
+  await rename(site.disk(volumeId), site.importFile(taken ? referenceOf(volumeId) : adoptedFrom));
+}
+
+/** Under which the data of a volume that was let go is found. */
+export const referenceOf = (volumeId: string): string => `${volumeId}.raw`;
 
 /**
  * What a removal that was cut short has left, its data maybe without its record: another volume of the same id must not begin with

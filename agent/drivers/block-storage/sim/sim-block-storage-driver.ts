@@ -107,7 +107,10 @@ class SimBlockStorageDriver implements BlockStorageDriver {
   ensure(spec: VolumeSpec, call: Call): Promise<VolumeFacts> {
     return this.#act("volume.ensure", call.signal, () => {
       const known = this.#pool.volumes.get(checkedId(spec.volumeId));
-      if (known) return this.#pool.facts(known);
+      if (known) {
+        if (known.site !== this.#pool.activeSite) throw failedOver();
+        return this.#pool.facts(known);
+      }
       const disk = this.#content(spec);
       return this.#pool.facts(this.#add({ ...newSimVolume(spec, this.#pool.targets[0]), disk }));
     });
@@ -202,7 +205,7 @@ class SimBlockStorageDriver implements BlockStorageDriver {
     const pool = this.#pool;
     pool.requireNotFrozen();
     if (pool.active !== null) {
-      throw new CloudError("conflict", "storage.failed_over", "The backend has failed over and makes no volumes.");
+      throw failedOver();
     }
     if (volume.replicated && !volume.replica) {
       throw new CloudError("invalid", "storage.not_supported", "The backend has no replication target.");
@@ -277,6 +280,10 @@ const referenceOf = (volumeId: string): string => `${volumeId}.raw`;
 function checkedId(id: string): string {
   if (UUID.test(id)) return id;
   throw new CloudError("invalid", "storage.invalid_id", "Not a valid id.");
+}
+
+function failedOver(): CloudError {
+  return new CloudError("conflict", "storage.failed_over", "The backend has failed over and makes no volumes.");
 }
 
 function tooSmall(text: string): CloudError {
