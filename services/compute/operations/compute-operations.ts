@@ -21,6 +21,7 @@ import { type PowerAction, type PowerInput, powerOperation } from "./power.ts";
 import { type ReleaseVolumeInput, releaseVolumeOperation } from "./release-volume.ts";
 import { type ResizeInput, resizeServerOperation } from "./resize-server.ts";
 import { type SyncPowerInput, syncPowerOperation } from "./sync-power.ts";
+import { type SyncVolumesInput, syncVolumesOperation } from "./sync-volumes.ts";
 
 /** Every operation of the service, made once with what they work with. */
 export interface ComputeOperations {
@@ -34,6 +35,7 @@ export interface ComputeOperations {
   readonly resetNetwork: Operation<ServerOnly>;
   readonly syncInterfaces: Operation<ServerOnly>;
   readonly syncPower: Operation<SyncPowerInput>;
+  readonly syncVolumes: Operation<SyncVolumesInput>;
   readonly attachVolume: Operation<VolumeOfServerInput>;
   readonly detachVolume: Operation<VolumeOfServerInput>;
   readonly releaseVolume: Operation<ReleaseVolumeInput>;
@@ -60,6 +62,7 @@ export function computeOperations(deps: ComputeDependencies): ComputeOperations 
     resetNetwork: resetNetworkOperation(deps),
     syncInterfaces: syncInterfacesOperation(deps),
     syncPower: syncPowerOperation(deps),
+    syncVolumes: syncVolumesOperation(deps),
     attachVolume: attachVolumeOperation(deps),
     detachVolume: detachVolumeOperation(deps),
     releaseVolume,

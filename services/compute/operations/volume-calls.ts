@@ -81,14 +81,14 @@ export async function serveVolumesOf(a: EffectContext, deps: ComputeDependencies
 }
 
 /**
- * Plugs a volume into the guest, or out of it, wherever the guest is by now; one that is off or not there gets it with its next
+ * Plugs a volume into the guest, or out of it, or with `null` what it lacks, wherever the guest is by now; one that is off or not there gets it with its next
  * start. Waits while an evacuation or a clean-up decides where the guest is. Returns the host.
  */
 export async function plugVolume(
   a: EffectContext,
   deps: ComputeDependencies,
   serverId: string,
-  change: VolumeChange,
+  change: VolumeChange | null,
 ): Promise<{ host: string } | Wait> {
   const { clock } = deps.kernel;
   const server = await getServer(a.read, serverId);

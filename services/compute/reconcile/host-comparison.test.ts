@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createSimComputeDriver } from "../../../agent/drivers/compute/sim/sim-compute-driver.ts";
+import type { GuestVolume } from "../../../agent/protocol/compute.ts";
 import { testSpecs } from "../../../agent/sim/testing/test-specs.ts";
 import { systemIds } from "../../../kernel/ids/ids.ts";
 import { silentLogger } from "../../../kernel/log/logger.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
+import type { BlockStorageTables } from "../../block-storage/store/tables.ts";
 import { Bench } from "../operations/testing/bench.ts";
 import { expectCleanSlate } from "../operations/testing/clean-slate.ts";
 import { SMALL } from "../operations/testing/given.ts";
@@ -34,6 +36,18 @@ function comparisonOf({ world, operations }: Bench) {
       }
     },
   };
+}
+
+/** What a guest does without anybody asking it. */
+function changeDisks(
+  { world: { sim } }: Bench,
+  serverId: string,
+  change: (had: readonly GuestVolume[]) => readonly GuestVolume[],
+): void {
+  for (const host of HOSTS.flatMap((name) => sim.host(name) ?? [])) {
+    const guest = host.guests.get(serverId);
+    if (guest) sim.volumes.plug(host, guest, change(guest.volumes));
+  }
 }
 
 onBothStores("HostComparison", (open) => {
@@ -104,6 +118,66 @@ onBothStores("HostComparison", (open) => {
       comparison.oddities.map((odd) => odd.host),
       ["b"],
     );
+    await bench.close();
+  });
+
+  test("a disk that a guest has lost is plugged in again", async () => {
+    const bench = await Bench.open(open);
+    const { world } = bench;
+    const { round } = comparisonOf(bench);
+    const volumes = [await world.given.volume(), await world.given.volume()];
+    const id = await world.given.server({ devices: { existing: volumes } });
+    // A guest that obeys an unplug after it was given up.
+    changeDisks(bench, id, (had) => had.slice(1));
+    await round();
+    await world.toTheEnd();
+    await expectCleanSlate(world, { serverId: id, host: "a", vm: "active", volumes });
+    await round();
+    assert.deepEqual(await world.live(), [], "there is nothing left to do");
+    await bench.close();
+  });
+
+  test("a disk that a guest has too much is told of, and keeps it as it is", async () => {
+    const bench = await Bench.open(open);
+    const { world } = bench;
+    const { comparison, round } = comparisonOf(bench);
+    const [one, other, lost] = [await world.given.volume(), await world.given.volume(), await world.given.volume()];
+    const id = await world.given.server({ devices: { existing: [one, lost] } });
+    const owner = await world.given.server({ host: "b", devices: { existing: [other] } });
+    changeDisks(bench, owner, () => []);
+    changeDisks(bench, id, (had) =>
+      had.flatMap((disk) => (disk.volumeId === one ? [disk, { ...disk, volumeId: other }] : [])),
+    );
+    await round();
+    // Neither what it lacks is plugged, which would unplug the other one, nor what its owner lacks, which it would write to as well.
+    assert.deepEqual(await world.live(), []);
+    assert.deepEqual(comparison.oddities, [{ host: "a", serverId: id, what: "extra", volumeId: other }]);
+    const left = world.sim.leftovers().volumes.filter(({ serverId }) => serverId === id);
+    assert.deepEqual(left.map(({ volumeId }) => volumeId).toSorted(), [one, other].toSorted());
+    await bench.close();
+  });
+
+  test("a disk is left alone whose attachment was reset, or that is being changed", async () => {
+    const bench = await Bench.open(open);
+    const { world } = bench;
+    const { round } = comparisonOf(bench);
+    const { store } = world.tools;
+    const volumeId = await world.given.volume();
+    const id = await world.given.server({ devices: { existing: [volumeId] } });
+    changeDisks(bench, id, () => []);
+    const set = (status: "extending" | "in-use") =>
+      store.tx((t) => t.tables<BlockStorageTables>().updateTable("volumes").set({ status }).execute());
+    await set("extending");
+    await round();
+    assert.deepEqual(await world.live(), []);
+    await set("in-use");
+    const { blockStorage } = world.harness.deps;
+    await store.tx(async (t) => {
+      for (const { attachmentId } of (await blockStorage.attachmentsOfServer(t, id)).values())
+        await blockStorage.letGo(t, attachmentId);
+    });
+    await round();
+    assert.deepEqual(await world.live(), []);
     await bench.close();
   });
 

@@ -10,6 +10,8 @@ import type { ComputeDependencies } from "../dependencies.ts";
 import { hostDifferences, inBoth } from "../domain/host-differences.ts";
 import { type CleanupInput, startCleanup } from "../operations/cleanup.ts";
 import { startSyncPower } from "../operations/sync-power.ts";
+import { startSyncVolumes } from "../operations/sync-volumes.ts";
+import { isVolumeOfAnother } from "../store/block-devices.ts";
 import { lockServer } from "../store/servers.ts";
 import { recordOf } from "./host-record.ts";
 
@@ -23,14 +25,19 @@ const PATIENCE_MS = seconds(30);
 export interface Oddity {
   readonly host: string;
   readonly serverId: string;
-  /** `unknown`: no server is known to have anything there; `unexpected`: it is on, its server says otherwise. */
-  readonly what: "unknown" | "unexpected";
+  /**
+   * `unknown`: no server is known to have anything there; `unexpected`: it is on, its server says otherwise; `extra`: it has a disk of
+   * `volumeId`, which is not its server's.
+   */
+  readonly what: "unknown" | "unexpected" | "extra";
+  readonly volumeId?: string;
 }
 
 /**
  * Compares what hosts really run with the database, again and again: what agents tell by themselves may be lost, and so
- * may a clean-up. Guests that should run and do not, and room held for servers that live elsewhere, go to the operations
- * that deal with them, which look again for themselves. A guest that nobody knows is told of and left alone.
+ * may a clean-up. Guests that should run and do not, disks that guests have lost, and room held for servers that live elsewhere, go to the
+ * operations that deal with them, which look again for themselves. A guest that nobody knows, and a disk that a guest should not have, are
+ * told of and left alone.
  */
 export class HostComparison {
   readonly #deps: ComputeDependencies;
@@ -96,7 +103,14 @@ export class HostComparison {
     await this.#tellOf(host, [
       ...found.unknown.map((serverId) => ({ host, serverId, what: "unknown" as const })),
       ...found.unexpected.map((serverId) => ({ host, serverId, what: "unexpected" as const })),
+      ...found.extra.map((disk) => ({ host, ...disk, what: "extra" as const })),
     ]);
+    for (const [serverId, disks] of Map.groupBy(found.lacks, (disk) => disk.serverId))
+      await this.#plug(
+        host,
+        serverId,
+        disks.map((disk) => disk.volumeId),
+      );
   }
 
   /** Its guest seems to be off, and nobody has told. */
@@ -107,6 +121,23 @@ export class HostComparison {
       if ((await liveOperations(t, serverId)).length > 0) return;
       this.#log.info({ host, server: serverId }, "the guest seems to be off");
       await startSyncPower(t, this.#deps, serverId);
+    });
+  }
+
+  /**
+   * Its guest lacks disks of these volumes. Not when it has others too much, which it would lose by that, and not when another guest is
+   * known to have one of them.
+   */
+  async #plug(host: string, serverId: string, lacks: readonly string[]): Promise<void> {
+    const isInTheWay = (odd: Oddity) =>
+      odd.volumeId !== undefined && (odd.serverId === serverId || lacks.includes(odd.volumeId));
+    if (this.oddities.some(isInTheWay)) return;
+    await this.#deps.kernel.store.tx(async (t) => {
+      const server = await lockServer(t, serverId);
+      if (server?.host !== host || server.task_state !== null) return;
+      if ((await liveOperations(t, serverId)).length > 0) return;
+      if (await startSyncVolumes(t, this.#deps, { serverId, lacks }))
+        this.#log.warn({ host, server: serverId, volumes: lacks }, "the guest has lost disks, and gets them again");
     });
   }
 
@@ -128,9 +159,15 @@ export class HostComparison {
       if ((await liveOperations(this.#deps.kernel.store.read, one.serverId)).length === 0) odd.push(one);
     }
     const told = this.#odd.get(host) ?? [];
-    for (const { serverId, what } of odd) {
-      if (told.some((other) => other.serverId === serverId && other.what === what)) continue;
-      this.#log.warn({ host, server: serverId }, `${MESSAGES[what]}; it is left alone`);
+    for (const { serverId, what, volumeId } of odd) {
+      const isSame = (other: Oddity) =>
+        other.serverId === serverId && other.what === what && other.volumeId === volumeId;
+      if (told.some(isSame)) continue;
+      const about = { host, server: serverId, ...(volumeId === undefined ? {} : { volume: volumeId }) };
+      const isShared =
+        volumeId !== undefined && (await isVolumeOfAnother(this.#deps.kernel.store.read, { volumeId, serverId }));
+      if (isShared) this.#log.error(about, "two guests may write to one volume: this one should not have it");
+      else this.#log.warn(about, `${MESSAGES[what]}; it is left alone`);
     }
     this.#odd.set(host, odd);
   }
@@ -139,4 +176,5 @@ export class HostComparison {
 const MESSAGES = {
   unknown: "the host has a guest that is not known to belong there",
   unexpected: "the guest is on although its server says otherwise",
+  extra: "the guest has a disk of a volume that is not its server's",
 } as const;

@@ -11,7 +11,14 @@ export async function recordOf(q: Queries, host: string): Promise<HostRecord> {
     .where("host", "=", host)
     .where("deleted_at", "is", null)
     .execute();
+  const devices = await db
+    .selectFrom("server_block_devices")
+    .innerJoin("servers", "servers.id", "server_block_devices.server_id")
+    .select(["server_id", "volume_id", "state", "boot_index"])
+    .where("servers.host", "=", host)
+    .where("servers.deleted_at", "is", null)
+    .execute();
   const promised = await db.selectFrom("allocations").select("server_id").where("host", "=", host).execute();
   const here = new Set(servers.map((server) => server.id));
-  return { servers, held: new Set(promised.map((row) => row.server_id).filter((id) => !here.has(id))) };
+  return { servers, devices, held: new Set(promised.map((row) => row.server_id).filter((id) => !here.has(id))) };
 }

@@ -42,6 +42,19 @@ export async function findBlockDevice(q: Queries, id: string): Promise<BlockDevi
     .executeTakeFirst();
 }
 
+/** Whether another server has, or is about to have, the volume. */
+export async function isVolumeOfAnother(q: Queries, { volumeId, serverId }: { volumeId: string; serverId: string }) {
+  const other = await q
+    .tables<ComputeTables>()
+    .selectFrom("server_block_devices")
+    .select("id")
+    .where("volume_id", "=", volumeId)
+    .where("server_id", "!=", serverId)
+    .limit(1)
+    .executeTakeFirst();
+  return other !== undefined;
+}
+
 export async function insertBlockDevice(t: Tx, row: BlockDeviceRow): Promise<void> {
   await t.tables<ComputeTables>().insertInto("server_block_devices").values(row).execute();
 }

@@ -19,6 +19,8 @@ export interface Expected {
   readonly shown?: "running" | "paused" | "stopped" | "crashed";
   /** Ids of the volumes that it, and its guest, is to have; none when absent. `all`: every volume that there is. */
   readonly volumes?: readonly string[] | "all";
+  /** Of these its guest has disks, when those are not all that it is to have. */
+  readonly plugged?: readonly string[];
   readonly flavor?: FlavorSnapshot;
   /** Statuses that its migration records may have although they have not ended. */
   readonly open?: readonly MigrationStatus[];
@@ -68,7 +70,8 @@ export async function expectCleanSlate(world: OperationWorld, ...servers: Expect
     assert.deepEqual(new Set(bound.map((port) => port.host)), new Set([row.host]), "hosts of the server's ports");
     const had = wanted.volumes === "all" ? await allVolumes(world) : (wanted.volumes ?? []);
     attached.push(...had.map((volumeId) => ({ volumeId, serverId, host: row.host })));
-    if (power !== "gone") volumes.push(...had.map((volumeId) => ({ host: row.host, serverId, volumeId })));
+    if (power !== "gone")
+      volumes.push(...(wanted.plugged ?? had).map((volumeId) => ({ host: row.host, serverId, volumeId })));
     if (power !== "gone") ports.push(...bound.map((port) => `${row.host} ${port.id}`));
     const open = await db
       .selectFrom("migrations")
