@@ -122,12 +122,18 @@ export class StorageArray {
     const copies = await Promise.all(
       this.sites.map(async (site) => ({ site, record: (await site.isReachable()) && (await site.copy(volumeId)) })),
     );
-    const known = copies.flatMap(({ site, record }) => (record ? [{ site, record }] : []));
-    const [main] = known
-      .filter(({ record }) => record.role === "main")
-      .toSorted((a, b) => b.record.generation - a.record.generation);
-    if (!main) return undefined;
-    return { main, replica: main.record.replicated ? known.find((copy) => copy !== main) : undefined };
+    return volumeOf(copies.flatMap(({ site, record }) => (record ? [{ site, record }] : [])));
+  }
+
+  /** As they are on record at this moment: who works on one looks again under its lock. */
+  async volumes(): Promise<VolumeCopies[]> {
+    const copies = await Promise.all(
+      this.sites.map(async (site) => {
+        return (await site.isReachable()) ? (await site.copies()).map((record) => ({ site, record })) : [];
+      }),
+    );
+    const known = Map.groupBy(copies.flat(), ({ record }) => record.volumeId);
+    return [...known.values()].flatMap((each) => volumeOf(each) ?? []);
   }
 
   /** Throws `storage.volume_not_found`, and what `requireSeen` throws when the volume may be in an array that is away. */
@@ -161,7 +167,16 @@ export class StorageArray {
 
   /** A daemon of this copy that has its data open; the one that runs, or a new one after whatever is left of others. */
   async ensureDaemon(copy: Copy): Promise<DaemonTalk> {
-    const talk = (await this.#running(copy)) ?? (await this.#start(copy));
+    return this.#withDisk(copy, (await this.#running(copy)) ?? (await this.#start(copy)));
+  }
+
+  /** The one that runs, with the data open; undefined when nothing has the copy open. */
+  async runningDaemon(copy: Copy): Promise<DaemonTalk | undefined> {
+    const talk = await this.#running(copy);
+    return talk && this.#withDisk(copy, talk);
+  }
+
+  async #withDisk(copy: Copy, talk: DaemonTalk): Promise<DaemonTalk> {
     try {
       await talk.ensureDisk(copy.site.disk(copy.record.volumeId));
       return talk;
@@ -213,6 +228,35 @@ export class StorageArray {
     await rename(`${link}.new`, link);
   }
 
+  /**
+   * Whether clients are served from this copy: its process lives, and the volume's address leads to it. That is the last thing that
+   * is done when a copy comes to be exported, and undone first. Costs no talk with the process.
+   */
+  async isServed(copy: Copy): Promise<boolean> {
+    const files = await this.daemonOf(copy);
+    if (!files) return false;
+    const link = join(this.options.runDir, `${copy.record.volumeId}.sock`);
+    return (await readlink(link).catch(() => "")) === files.nbd;
+  }
+
+  /** Cuts clients off, for good or until the copy is served again. */
+  async endExport(copy: Copy, talk: DaemonTalk): Promise<void> {
+    await this.pointNowhere(copy.site, copy.record.volumeId);
+    await talk.ensureNoExport();
+  }
+
+  /**
+   * Ends a mirror of the copy. Clients may be cut off for that moment: the address leads nowhere meanwhile, so that they are served
+   * again should its holder die in it.
+   */
+  async endMirror(copy: Copy, talk: DaemonTalk): Promise<boolean> {
+    const served = await this.isServed(copy);
+    await this.pointNowhere(copy.site, copy.record.volumeId);
+    const equal = await talk.endMirror(copy.record.volumeId);
+    if (served) await this.pointAt(copy);
+    return equal;
+  }
+
   /** Takes the address away, unless it leads to another array's copy: the volume may have moved. */
   async pointNowhere(site: Site, volumeId: string): Promise<void> {
     const link = join(this.options.runDir, `${checkedId(volumeId)}.sock`);
@@ -260,4 +304,12 @@ export class StorageArray {
       this.options.log.warn({ site: site.id, error: error.message }, "an array cannot be told of a change");
     });
   }
+}
+
+function volumeOf(known: readonly Copy[]): VolumeCopies | undefined {
+  const [main] = known
+    .filter(({ record }) => record.role === "main")
+    .toSorted((a, b) => b.record.generation - a.record.generation);
+  if (!main) return undefined;
+  return { main, replica: main.record.replicated ? known.find((copy) => copy !== main) : undefined };
 }

@@ -3,10 +3,10 @@ import type { VolumeSpec } from "../../../protocol/block-storage.ts";
 import type { Connection } from "../../../protocol/connection.ts";
 import type { Call } from "../../../runtime/call.ts";
 import type { Received } from "../driver.ts";
-import type { StorageArray, VolumeCopies } from "./array.ts";
+import type { Copy, StorageArray, VolumeCopies } from "./array.ts";
 import { createWhole, exists, GIB, growTo, requireEqual, sizeOf } from "./disk-files.ts";
-import { endCopy, ensureServing, isServable } from "./serving.ts";
-import { copyFailed, type DaemonTalk } from "./storage-daemon.ts";
+import { ensureServing, isServable } from "./serving.ts";
+import { copyFailed } from "./storage-daemon.ts";
 import { ensureRecorded, newRecord } from "./volumes.ts";
 
 /** Destination: an empty volume that only the source knows how to reach, by the daemon's own socket. */
@@ -46,7 +46,7 @@ export async function copyOut(
   }
   const bytes = await sizeOf(main.site.disk(main.record.volumeId));
   if (isOf(volume, target) && main.record.copy?.finished) return { bytes };
-  if (main.record.copy !== null && !isOf(volume, target)) await endCopy(array, volume);
+  if (main.record.copy !== null && !isOf(volume, target)) await abandonCopy(array, volume);
   const { exported } = main.record;
   await array.update(main, { copy: { target, finished: false, wasExported: exported } });
   if (exported) await ensureServing(array, volume);
@@ -57,14 +57,15 @@ export async function copyOut(
       await talk.mirrorReady(call.signal, progressOf(call)).catch(async (error: unknown) => {
         call.signal.throwIfAborted();
         array.options.log.info({ volume: main.record.volumeId, error: String(error) }, "a copy begins anew");
-        await talk.endMirror(main.record.volumeId);
+        await array.endMirror(main, talk);
       });
     }
     if (!(await talk.mirror())) await talk.startMirror(target, false);
     await talk.mirrorReady(call.signal, progressOf(call));
     return { bytes };
   } catch (error) {
-    await leaveAsBefore(array, volume, talk, call);
+    talk.close();
+    if (!call.signal.aborted) await abandonCopy(array, volume);
     throw error;
   } finally {
     talk.close();
@@ -82,44 +83,51 @@ export async function finishCopy(
   const copy = main.record.copy;
   if (!copy || !isOf(volume, target)) throw copyFailed("no copy to this target");
   if (copy.finished) return;
+  try {
+    await endEqual(array, main, { target, compare }, call);
+    await array.update(main, { copy: { ...copy, finished: true } });
+  } catch (error) {
+    await abandonCopy(array, volume);
+    throw error;
+  }
+  await array.endDaemon(main);
+}
+
+async function endEqual(
+  array: StorageArray,
+  main: Copy,
+  { target, compare }: { target: Connection; compare: boolean },
+  call: Call,
+): Promise<void> {
   const talk = await array.talk(main);
   if (!talk) throw copyFailed("the daemon has died");
   try {
     // Not meant to be served from here on: a restart of the agent must not bring it back.
     await array.update(main, { exported: false });
-    await talk.ensureNoExport();
+    await array.endExport(main, talk);
     const equal = await talk.endMirror(main.record.volumeId);
-    const uri = nbdUri(target);
-    if (equal && compare) await requireEqual(main.site.disk(main.record.volumeId), uri, call.signal);
     if (!equal) throw copyFailed("the copies were not equal at its end");
-    await array.update(main, { copy: { ...copy, finished: true } });
-  } catch (error) {
-    await array.update(main, { exported: copy.wasExported, copy: null });
-    if (copy.wasExported && (await isServable(array, main))) await ensureServing(array, volume);
-    throw error;
+    if (compare) await requireEqual(main.site.disk(main.record.volumeId), nbdUri(target), call.signal);
   } finally {
     talk.close();
   }
-  await array.pointNowhere(main.site, main.record.volumeId);
-  await array.endDaemon(main);
 }
 
+/** As if the copy had never been. It is on record until clients are served as they were: a repeat goes on from there. */
 export async function abandonCopy(array: StorageArray, volume: VolumeCopies): Promise<void> {
   const { main } = volume;
-  const copy = main.record.copy;
+  const { copy } = main.record;
   if (!copy) return;
-  await endCopy(array, volume);
-  if (copy.wasExported) await array.update(main, { exported: true });
+  const talk = await array.talk(main);
+  try {
+    if (talk) await array.endMirror(main, talk);
+  } finally {
+    talk?.close();
+  }
+  await array.update(main, { exported: copy.wasExported });
   if (copy.wasExported && (await isServable(array, main))) await ensureServing(array, volume);
   else await array.endDaemon(main);
-}
-
-/** A copy that cannot be had leaves the volume as it was; one that was only interrupted goes on at the next try. */
-async function leaveAsBefore(array: StorageArray, volume: VolumeCopies, talk: DaemonTalk, call: Call): Promise<void> {
-  if (call.signal.aborted) return;
-  await talk.endMirror(volume.main.record.volumeId);
-  await array.update(volume.main, { copy: null });
-  if (!volume.main.record.exported) await array.endDaemon(volume.main);
+  await array.update(main, { copy: null });
 }
 
 function progressOf(call: Call): (state: { done: number; total: number }) => void {

@@ -2,7 +2,7 @@ import type { BackendFacts } from "../../../protocol/block-storage.ts";
 import type { StorageArray } from "./array.ts";
 import { poolUse } from "./pool.ts";
 import { settleReplica } from "./replica.ts";
-import type { Site } from "./site.ts";
+import { isMissed } from "./serving.ts";
 import { whenFree } from "./when-free.ts";
 
 export const ABILITIES = ["replication", "migration", "manageable", "clustering"] as const;
@@ -44,25 +44,17 @@ async function servesAll(array: StorageArray, closing: AbortSignal): Promise<boo
     () => false,
   );
   if (!reachable) return false;
-  for (const record of await site.copies()) {
-    if (record.role !== "main" || !record.exported || record.state !== "ready") continue;
-    if (await array.daemonOf({ site, record })) continue;
-    if (await staysUnserved(array, site, record.volumeId, closing)) return false;
+  for (const { main } of await array.volumes()) {
+    if ((await isMissed(array, main)) && (await staysUnserved(array, main.record.volumeId, closing))) return false;
   }
   return true;
 }
 
 /** One that somebody works on may be on its way to being served: it says nothing of the backend. */
-async function staysUnserved(
-  array: StorageArray,
-  site: Site,
-  volumeId: string,
-  closing: AbortSignal,
-): Promise<boolean> {
+async function staysUnserved(array: StorageArray, volumeId: string, closing: AbortSignal): Promise<boolean> {
   const look = async () => {
-    const record = await site.copy(volumeId);
-    const meant = record?.role === "main" && record.exported && record.state === "ready";
-    return meant && !(await array.daemonOf({ site, record }));
+    const volume = await array.find(volumeId);
+    return volume !== undefined && (await isMissed(array, volume.main));
   };
   return (await whenFree(array.locks, volumeId, closing, look)) ?? false;
 }
@@ -70,8 +62,8 @@ async function staysUnserved(
 /** Records of served volumes' second copies follow what their mirrors do by themselves. */
 export async function settleReplicas(array: StorageArray, closing: AbortSignal): Promise<void> {
   if (array.targets.length === 0) return;
-  for (const { volumeId, replicated, exported, role } of await (await array.activeSite()).copies()) {
-    if (replicated && exported && role === "main") await settleOne(array, volumeId, closing);
+  for (const { main } of await array.volumes()) {
+    if (main.record.replicated && main.record.exported) await settleOne(array, main.record.volumeId, closing);
   }
 }
 

@@ -82,7 +82,10 @@ export async function release(array: StorageArray, volumeId: string): Promise<st
   if (main.record.replicated) for (const target of array.targets) await target.requireReachable();
   await stopServing(array, found);
   // The copy that counts goes last: without it, a second one that is left would be taken for the volume by a failover.
-  for (const target of array.targets) await target.removeVolume(volumeId);
+  for (const target of array.targets) {
+    await array.killDaemons(target, volumeId);
+    await target.removeVolume(volumeId);
+  }
   const disk = main.site.disk(volumeId);
   if (await exists(disk)) await rename(disk, main.site.importFile(reference));
   await main.site.removeVolume(volumeId);

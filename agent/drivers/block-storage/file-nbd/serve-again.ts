@@ -1,5 +1,5 @@
 import { BACKEND, type StorageArray } from "./array.ts";
-import { ensureServing, requireServable } from "./serving.ts";
+import { ensureServing, isMissed } from "./serving.ts";
 import { whenFree } from "./when-free.ts";
 
 /**
@@ -23,19 +23,12 @@ export async function serveAgain(array: StorageArray, closing: AbortSignal): Pro
 }
 
 async function wanted(array: StorageArray): Promise<string[]> {
-  const site = await array.activeSite();
   const unserved: string[] = [];
-  for (const record of await site.copies()) {
-    if (record.exported && record.role === "main" && !(await array.daemonOf({ site, record })))
-      unserved.push(record.volumeId);
-  }
+  for (const { main } of await array.volumes()) if (await isMissed(array, main)) unserved.push(main.record.volumeId);
   return unserved;
 }
 
 async function serve(array: StorageArray, volumeId: string): Promise<void> {
   const volume = await array.find(volumeId);
-  const { exported, state } = volume?.main.record ?? {};
-  if (!volume || !exported || state !== "ready" || (await array.daemonOf(volume.main))) return;
-  await requireServable(array, volume);
-  await ensureServing(array, volume);
+  if (volume && (await isMissed(array, volume.main))) await ensureServing(array, volume);
 }

@@ -12,12 +12,13 @@ import {
   replicaState,
   replicates,
 } from "./replica.ts";
+import type { DaemonTalk } from "./storage-daemon.ts";
 
 /** All of this is done by whoever holds the volume's lock. */
 
 export async function factsOf(array: StorageArray, { main, replica }: VolumeCopies): Promise<VolumeFacts> {
   const { volumeId, state, exported, replicated } = main.record;
-  const served = exported && (await array.daemonOf(main)) !== undefined;
+  const served = exported && (await array.isServed(main));
   return {
     backend: array.options.backend,
     volumeId,
@@ -42,18 +43,25 @@ export async function ensureExported(array: StorageArray, volume: VolumeCopies, 
 
 /** Serves a volume that is meant to be served, whatever is left of earlier tries. */
 export async function ensureServing(array: StorageArray, volume: VolumeCopies): Promise<void> {
+  await requireServable(array, volume);
   const { main } = volume;
   const talk = await array.ensureDaemon(main);
   try {
-    if (await talk.exports()) await repairReplica(array, volume, talk);
-    else {
-      await attachReplica(array, volume, talk);
-      await talk.ensureExport(main.record.volumeId);
-    }
-    await array.pointAt(main);
+    await serveBy(array, volume, talk);
   } finally {
     talk.close();
   }
+}
+
+/** For whoever talks with the first copy's daemon. */
+export async function serveBy(array: StorageArray, volume: VolumeCopies, talk: DaemonTalk): Promise<void> {
+  const { main } = volume;
+  if (await talk.exports()) await repairReplica(array, volume, talk);
+  else {
+    await attachReplica(array, volume, talk);
+    await talk.ensureExport(main.record.volumeId);
+  }
+  await array.pointAt(main);
 }
 
 export async function ensureNotExported(array: StorageArray, volume: VolumeCopies, signal: AbortSignal): Promise<void> {
@@ -64,13 +72,13 @@ export async function ensureNotExported(array: StorageArray, volume: VolumeCopie
 }
 
 export async function stopServing(array: StorageArray, volume: VolumeCopies): Promise<void> {
-  const { main, replica } = volume;
+  const { main } = volume;
   const talk = await array.talk(main);
   try {
     if (talk) {
-      await talk.ensureNoExport();
+      await array.endExport(main, talk);
       await detachReplica(array, volume, talk);
-    } else if (replica) await array.endDaemon(replica);
+    }
   } finally {
     talk?.close();
   }
@@ -93,6 +101,7 @@ export async function ensureSize(
   sizeGiB: number,
   signal: AbortSignal,
 ): Promise<void> {
+  await requireServable(array, volume);
   const { main, replica } = volume;
   const { volumeId } = main.record;
   const disk = main.site.disk(volumeId);
@@ -100,22 +109,19 @@ export async function ensureSize(
   const moreGiB = sizeGiB - main.record.sizeGiB;
   if (moreGiB > 0) await reserve(array, main.site, moreGiB, signal, () => array.update(main, { sizeGiB }));
   if (replica && replica.record.sizeGiB < sizeGiB) await array.update(replica, { sizeGiB });
-  if ((await sizeOf(disk)) < sizeGiB * GIB) await grow(array, volume, sizeGiB * GIB, signal);
-  // Also after a try that was cut short between the two sizes.
+  if ((await sizeOf(disk)) < sizeGiB * GIB) await grow(array, volume, sizeGiB * GIB);
+  // Also after a try that was cut short between the two sizes, or the two copies.
   if (main.record.exported) await ensureServing(array, volume);
+  else await equalIfPossible(array, volume, signal);
 }
 
-async function grow(array: StorageArray, volume: VolumeCopies, bytes: number, signal: AbortSignal): Promise<void> {
+async function grow(array: StorageArray, volume: VolumeCopies, bytes: number): Promise<void> {
   const { main } = volume;
-  const talk = await array.talk(main);
-  if (!talk) {
-    await growTo(main.site.disk(main.record.volumeId), bytes);
-    if (!main.record.exported) await equalIfPossible(array, volume, signal);
-    return;
-  }
+  const talk = await array.runningDaemon(main);
+  if (!talk) return growTo(main.site.disk(main.record.volumeId), bytes);
   try {
     // QEMU resizes nothing that is exported or mirrored. Clients connect again by themselves.
-    await talk.ensureNoExport();
+    await array.endExport(main, talk);
     await detachReplica(array, volume, talk);
     await talk.resize(bytes);
   } finally {
@@ -144,20 +150,15 @@ export async function setExported(
   if (!same) await array.update(main, { exported, copy });
 }
 
-/** Ends a migration away: as if it had never been. */
-export async function endCopy(array: StorageArray, { main }: VolumeCopies): Promise<void> {
-  const talk = await array.talk(main);
-  try {
-    await talk?.endMirror(main.record.volumeId);
-  } finally {
-    talk?.close();
-  }
-  await array.update(main, { copy: null });
-}
-
 /** Whether the copy that counts is where the backend serves from. */
 export async function isServable(array: StorageArray, main: Copy): Promise<boolean> {
   return main.site !== array.own || (await replicates(array));
+}
+
+/** Meant to be served where it is, and not. */
+export async function isMissed(array: StorageArray, main: Copy): Promise<boolean> {
+  const { exported, state } = main.record;
+  return exported && state === "ready" && !(await array.isServed(main)) && (await isServable(array, main));
 }
 
 /** Throws `storage.failed_over` or `storage.replica_stale` when the copy that counts is not where the backend serves from. */

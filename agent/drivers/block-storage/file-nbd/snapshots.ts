@@ -76,7 +76,7 @@ export async function ensureSnapshot(
 /** As one moment has it: of a served volume by its daemon, of an idle one as the file is. The volume's lock is held. */
 export async function copyNow(array: StorageArray, { main }: VolumeCopies, partial: string, call: Call): Promise<void> {
   const disk = main.site.disk(main.record.volumeId);
-  const talk = await array.talk(main);
+  const talk = await array.runningDaemon(main);
   try {
     if (!talk) {
       await copySparse(disk, partial, call.signal);

@@ -158,6 +158,8 @@ export class DaemonTalk {
    * waits to be ended: by itself it would end in the midst of clients' writes, which QEMU does not survive (docs/decisions/0015).
    */
   async startMirror(target: Connection, equal: boolean): Promise<void> {
+    // What is left of a try that was cut short before its job existed.
+    await this.#qmp.execute("blockdev-del", { "node-name": PEER }).catch(ifRefused);
     await this.#qmp.execute("blockdev-add", {
       driver: "nbd",
       "node-name": PEER,
