@@ -4,8 +4,8 @@ import type { Call } from "../../../runtime/call.ts";
 import type { FailoverResult } from "../driver.ts";
 import type { Copy, StorageArray, VolumeCopies } from "./array.ts";
 import type { CopyRecord } from "./records.ts";
-import { attachReplica, detachReplica, isTrusted, makeEqual, settleReplica } from "./replica.ts";
-import { ensureServing, equalIfPossible, stopServing } from "./serving.ts";
+import { detachReplica, isClean, isTrusted, makeEqual, type Pair, settleReplica } from "./replica.ts";
+import { ensureServing, equalIfPossible, serveBy, stopServing } from "./serving.ts";
 import type { Site } from "./site.ts";
 import { copySnapshot, removeSnapshot } from "./snapshots.ts";
 import { removeVolume } from "./volumes.ts";
@@ -21,9 +21,9 @@ export async function failover(array: StorageArray, targetId: string | null, cal
   }
   // Once it serves, a repeat waits for it.
   await (active === null ? requireDestination(target) : target.requireReachable());
-  // What the mirrors of daemons that still live say goes on record before it can no longer be asked.
-  if (active === null) await forEach(array, target, call, (volume) => settleLiving(array, volume));
   if (active === null || failingBack) {
+    // What the mirrors of daemons that still live say goes on record before it can no longer be asked.
+    await forEach(array, target, call, (volume) => settleLiving(array, volume));
     // Only now: who has been killed writes no more, so nothing can be acknowledged that the target lacks.
     await array.killAllDaemons(array.own);
     await array.changeBackend({ active: target.id, failingBack: false }, target);
@@ -40,7 +40,7 @@ async function promote(array: StorageArray, volume: VolumeCopies, target: Site):
     if (!replica) throw stale("The volume has no second copy.");
     // Whoever held the volume's lock may have begun to serve it after all others were killed. Nobody begins any more.
     if (await array.daemonOf(main)) await array.killDaemons(main.site, main.record.volumeId);
-    if (!(await isTrusted(array, replica)) || replica.record.state !== "ready") {
+    if (!(await isTrusted(array, { main, replica })) || replica.record.state !== "ready") {
       await array.killDaemons(replica.site, replica.record.volumeId);
       await array.pointNowhere(main.site, main.record.volumeId);
       throw stale("The second copy of the volume is not up to date.");
@@ -105,48 +105,44 @@ async function returnHome(array: StorageArray, volume: VolumeCopies, call: Call)
       await stopServing(array, pair);
       await makeEqual(array, pair, call.signal);
     }
-    if (replica.record.trust.kind !== "clean") throw stale("The first copy of the volume could not be made equal.");
+    if (!isClean(pair)) throw stale("The first copy of the volume could not be made equal.");
     await swapRoles(array, pair, { kind: "clean" });
     Object.assign(volume, { main: replica, replica: main });
   }
   if (exported) await ensureServing(array, volume);
   else {
     await array.pointNowhere(main.site, volumeId);
+    // Also after a try that was cut short between the two records of the change of roles.
     await equalIfPossible(array, volume, call.signal);
   }
 }
 
 /** The clients of a served volume wait only from its last write there to its first one here. */
-async function switchHome(array: StorageArray, volume: VolumeCopies, call: Call): Promise<void> {
+async function switchHome(array: StorageArray, volume: Pair, call: Call): Promise<void> {
   const talk = await array.ensureDaemon(volume.main);
   try {
-    if (!(await talk.exports()) || !(await talk.mirror())) {
-      await talk.ensureNoExport();
-      await attachReplica(array, volume, talk);
-      await talk.ensureExport(volume.main.record.volumeId);
-      await array.pointAt(volume.main);
-    }
+    await serveBy(array, volume, talk);
     await talk.mirrorReady(call.signal, ({ done, total }) => {
       call.progress(total === 0 ? 0 : (100 * done) / total, { volumeId: volume.main.record.volumeId, done, total });
     });
-    await talk.ensureNoExport();
-    const equal = await detachReplica(array, volume, talk);
-    if (!equal) await talk.ensureExport(volume.main.record.volumeId);
-    else await talk.quit();
+    await array.endExport(volume.main, talk);
+    if (await detachReplica(array, volume, talk)) await talk.quit();
+    else await serveBy(array, volume, talk);
   } finally {
     talk.close();
   }
-  if (volume.replica?.record.trust.kind === "clean") await array.endDaemon(volume.main);
+  if (isClean(volume)) await array.endDaemon(volume.main);
 }
 
 /** The second copy becomes the one that counts, by its own record alone: the other array may be gone. */
 async function swapRoles(
   array: StorageArray,
-  { main, replica }: { main: Copy; replica: Copy },
+  { main, replica }: Pair,
   trust: { kind: "clean" } | { kind: "stale" },
 ): Promise<void> {
   const generation = Math.max(main.record.generation, replica.record.generation) + 1;
-  await array.update(replica, { role: "main", generation, trust: { kind: "stale" } });
+  const secondMayBeClean = trust.kind === "clean";
+  await array.update(replica, { role: "main", generation, trust: { kind: "stale" }, secondMayBeClean });
   await demote(array, main, { generation, trust });
 }
 

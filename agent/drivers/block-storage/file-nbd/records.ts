@@ -36,10 +36,18 @@ export interface CopyRecord {
   replicated: boolean;
   /** Meant to be served. Equal in all copies, so that a failover knows without the first one. */
   exported: boolean;
-  /** Of two copies that say `main`, the one of the higher generation is: a failover counts up. */
+  /**
+   * Of two copies that say `main`, the one of the higher generation is: a failover counts up. So does a first copy that is written to
+   * without its second one; a `trust` holds only beside a first copy of its own generation.
+   */
   generation: number;
   role: "main" | "replica";
   trust: Trust;
+  /**
+   * In a first copy: the second one's record may be `clean`. Set before that is, reset when it says otherwise; missing in old records,
+   * where it may be. Nobody writes to the volume while it is set and the second one cannot be seen (docs/decisions/0016).
+   */
+  secondMayBeClean?: boolean;
   daemon: DaemonRecord | null;
   copy: OutgoingCopy | null;
   /** What the volume was made of by `volume.adopt`. */

@@ -11,6 +11,7 @@ import {
   repairReplica,
   replicaState,
   replicates,
+  requireSecondSeen,
 } from "./replica.ts";
 import type { DaemonTalk } from "./storage-daemon.ts";
 
@@ -26,7 +27,7 @@ export async function factsOf(array: StorageArray, { main, replica }: VolumeCopi
     sizeBytes: await sizeOf(main.site.disk(volumeId)),
     exported,
     connection: served ? array.address(volumeId) : null,
-    replica: !replicated ? null : replica ? await replicaState(array, replica) : "stale",
+    replica: !replicated ? null : replica ? await replicaState(array, { main, replica }) : "stale",
   };
 }
 
@@ -37,6 +38,7 @@ export async function ensureExported(array: StorageArray, volume: VolumeCopies, 
   if (volume.main.record.copy?.finished) {
     throw new CloudError("unavailable", "storage.moved_away", "The volume is on its way to another backend.");
   }
+  await requireSecondSeen(array, volume);
   await setExported(array, volume, true);
   await ensureServing(array, volume);
 }
@@ -106,6 +108,7 @@ export async function ensureSize(
   const { volumeId } = main.record;
   const disk = main.site.disk(volumeId);
   if ((await sizeOf(disk)) > sizeGiB * GIB) throw tooSmall("A volume cannot shrink.");
+  if ((await sizeOf(disk)) < sizeGiB * GIB) await requireSecondSeen(array, volume);
   const moreGiB = sizeGiB - main.record.sizeGiB;
   if (moreGiB > 0) await reserve(array, main.site, moreGiB, signal, () => array.update(main, { sizeGiB }));
   if (replica && replica.record.sizeGiB < sizeGiB) await array.update(replica, { sizeGiB });
@@ -140,7 +143,7 @@ export async function setExported(
 ): Promise<void> {
   if (replica && replica.record.exported !== exported) {
     await array.update(replica, { exported }).catch(async (error: Error) => {
-      if (await isTrusted(array, replica)) throw error;
+      if (await isTrusted(array, { main, replica })) throw error;
       array.options.log.warn({ site: replica.site.id, error: error.message }, "an array cannot be told of a change");
     });
   }

@@ -34,6 +34,7 @@ export function newRecord(wanted: Pick<VolumeSpec, "volumeId" | "sizeGiB" | "rep
     generation: 1,
     role: "main",
     trust: { kind: "stale" },
+    secondMayBeClean: false,
     daemon: null,
     copy: null,
     adoptedFrom: null,
