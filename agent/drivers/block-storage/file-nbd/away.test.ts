@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { rename, rm } from "node:fs/promises";
 import { test } from "node:test";
+import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import { systemIds } from "../../../../kernel/ids/ids.ts";
 import type { StorageArray } from "./array.ts";
 import { createFileNbdDriver } from "./driver.ts";
@@ -148,6 +149,32 @@ test("who reports tells an array of the failover that it missed", async (t) => {
     });
   } finally {
     await driver.close();
+  }
+});
+
+test("what may pass by itself does not put a volume in error for good: a failover tries it again", async (t) => {
+  const array = await replicatedArray(t);
+  const { volumeId } = await withSnapshot(array);
+  for (const [faults, ok] of [
+    [3, true],
+    [4, false],
+  ] as const) {
+    const { mock } = t.mock.method(secondOf(array), "writeCopy");
+    for (let i = 0; i < faults; i += 1)
+      mock.mockImplementationOnce(async () => {
+        throw new CloudError("unavailable", "qemu.silent", "A process does not answer.");
+      }, i);
+    const { volumes } = await failover(array, null, call());
+    assert.deepEqual(volumes, [
+      {
+        volumeId,
+        ok,
+        fault: ok ? null : { code: "qemu.silent", message: "A process does not answer." },
+        connection: null,
+      },
+    ]);
+    mock.restore();
+    await failover(array, "default", call());
   }
 });
 

@@ -1,3 +1,4 @@
+import { sleep } from "../../../../kernel/clock/clock.ts";
 import { CloudError, publicFault } from "../../../../kernel/errors/cloud-error.ts";
 import type { FailoverOutcome } from "../../../protocol/block-storage.ts";
 import type { Call } from "../../../runtime/call.ts";
@@ -9,6 +10,9 @@ import { ensureServing, equalIfPossible, serveBy, stopServing } from "./serving.
 import type { Site } from "./site.ts";
 import { copySnapshot, removeSnapshot } from "./snapshots.ts";
 import { removeVolume } from "./volumes.ts";
+
+const ROUNDS = 4;
+const AGAIN_MS = 500;
 
 /** Under the backend's lock. Every step finds what an earlier try has done and goes on from there. */
 export async function failover(array: StorageArray, targetId: string | null, call: Call): Promise<FailoverResult> {
@@ -193,38 +197,52 @@ async function removeRemembered(array: StorageArray, target: Site, call: Call): 
   }
 }
 
-/** Each replicated volume of the target in turn, under its lock; one that fails does not stop the others. */
+/**
+ * Each replicated volume of the target in turn, under its lock; one that fails does not stop the others. Those in whose way is what may
+ * pass by itself have more rounds: a volume that does not come along is in error until somebody cares for it.
+ */
 async function forEach(
   array: StorageArray,
   target: Site,
   call: Call,
   work: (volume: VolumeCopies) => Promise<void>,
 ): Promise<FailoverOutcome[]> {
-  const outcomes: FailoverOutcome[] = [];
-  for (const { volumeId, state } of await target.copies()) {
-    if (state !== "ready") continue;
-    call.signal.throwIfAborted();
-    const outcome = await array.locks.holding(
-      [volumeId],
-      call.signal,
-      async (): Promise<FailoverOutcome | undefined> => {
-        const volume = await array.find(volumeId).then((found) => found ?? orphan(array, target, volumeId));
-        if (!volume) return undefined;
-        try {
-          await work(volume);
-          const { exported } = volume.main.record;
-          return { volumeId, ok: true, fault: null, connection: exported ? array.address(volumeId) : null };
-        } catch (error) {
-          call.signal.throwIfAborted();
-          array.options.log.warn({ volume: volumeId, error: String(error) }, "a volume did not come along");
-          const { code, message } = publicFault(error);
-          return { volumeId, ok: false, fault: { code, message }, connection: null };
-        }
-      },
-    );
-    if (outcome) outcomes.push(outcome);
+  const outcomes = new Map<string, FailoverOutcome>();
+  let open = (await target.copies()).filter(({ state }) => state === "ready").map(({ volumeId }) => volumeId);
+  for (let round = 1; open.length > 0 && round <= ROUNDS; round += 1) {
+    if (round > 1) await sleep(array.options.clock, AGAIN_MS, call.signal);
+    const again: string[] = [];
+    for (const volumeId of open) {
+      call.signal.throwIfAborted();
+      const done = await array.locks.holding([volumeId], call.signal, () => one(array, target, volumeId, call, work));
+      if (done) outcomes.set(volumeId, done.outcome);
+      if (done?.mayPass) again.push(volumeId);
+    }
+    open = again;
   }
-  return outcomes;
+  return [...outcomes.values()];
+}
+
+async function one(
+  array: StorageArray,
+  target: Site,
+  volumeId: string,
+  call: Call,
+  work: (volume: VolumeCopies) => Promise<void>,
+): Promise<{ outcome: FailoverOutcome; mayPass: boolean } | undefined> {
+  const volume = await array.find(volumeId).then((found) => found ?? orphan(array, target, volumeId));
+  if (!volume) return undefined;
+  try {
+    await work(volume);
+    const connection = volume.main.record.exported ? array.address(volumeId) : null;
+    return { outcome: { volumeId, ok: true, fault: null, connection }, mayPass: false };
+  } catch (error) {
+    call.signal.throwIfAborted();
+    array.options.log.warn({ volume: volumeId, error: String(error) }, "a volume did not come along");
+    const { kind, code, message } = publicFault(error);
+    const outcome = { volumeId, ok: false, fault: { code, message }, connection: null };
+    return { outcome, mayPass: kind === "unavailable" };
+  }
 }
 
 /** A second copy whose first one cannot be seen: its array is gone. */
