@@ -133,7 +133,7 @@ export const blockStorageVerbs = {
    * Makes the volume exist with its content, not served. An existing volume is kept, whatever it holds now, and never
    * shrunk or replaced. Reports percent. Throws `storage.no_space` before anything is allocated, `storage.size_too_small`
    * for a source that does not fit, `storage.image_unsafe`, `storage.frozen`, `storage.failed_over`: also for a volume that
-   * is there, but where the backend does not serve from any more.
+   * is there, but only where the backend does not serve from any more.
    */
   "volume.ensure": verb(Type.Object({ backend: Name, spec: VolumeSpec }), VolumeFacts),
   /**

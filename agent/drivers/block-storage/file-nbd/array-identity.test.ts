@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { systemIds } from "../../../../kernel/ids/ids.ts";
 import { StorageArray } from "./array.ts";
 import { expectedIdentity } from "./array-identity.ts";
+import { createFileNbdDriver } from "./driver.ts";
 import { failover } from "./failover.ts";
 import { call, newSpec, replicatedArray } from "./testing/replicated-array.ts";
 import { ensureVolume, removeVolume } from "./volumes.ts";
@@ -50,6 +51,28 @@ test("a new disk takes an array's place when the host is told to forget the old 
   const begun = await StorageArray.prepare(array.options);
   const { main } = await ensureVolume(begun, newSpec(), call());
   assert.equal(main.record.state, "ready");
+});
+
+test("second copies are made anew on a target's new disk", async (t) => {
+  const array = await replicatedArray(t);
+  const volumes = [newSpec(), newSpec()];
+  for (const spec of volumes) await ensureVolume(array, spec, call());
+  const second = array.targets[0] ?? array.own;
+  await rm(second.directory, { recursive: true });
+  await rm(join(array.options.stateDir, `${second.tag}.json`));
+  const driver = await createFileNbdDriver(array.options);
+  try {
+    const ids = volumes.map(({ volumeId }) => volumeId);
+    assert.equal((await driver.inspect(ids[0] ?? ""))?.replica, "stale");
+    for (const id of ids) assert.equal((await driver.ensureNotExported(id, call())).replica, "inSync");
+    const failedOver = await driver.replication?.failover(null, call());
+    assert.deepEqual(
+      new Map(failedOver?.volumes.map(({ volumeId, ok }) => [volumeId, ok])),
+      new Map(ids.map((id) => [id, true])),
+    );
+  } finally {
+    await driver.close();
+  }
 });
 
 test("members that make an array at once know the same one, and so does who comes later", async (t) => {

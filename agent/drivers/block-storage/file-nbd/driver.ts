@@ -7,6 +7,7 @@ import { ABILITIES, backendFacts, settleOne, settleReplicas } from "./facts.ts";
 import { failover } from "./failover.ts";
 import { adopt, listManageable, release } from "./manage.ts";
 import type { FileNbdOptions } from "./options.ts";
+import { ensureSecondRecorded } from "./replica.ts";
 import { serveAgain } from "./serve-again.ts";
 import { ensureExported, ensureNotExported, ensureSize, factsOf } from "./serving.ts";
 import { checkedId } from "./site.ts";
@@ -167,6 +168,10 @@ class FileNbdDriver implements BlockStorageDriver {
   }
 
   #with<T>(volumeId: string, call: Call, work: (volume: VolumeCopies) => Promise<T>): Promise<T> {
-    return this.#alone([volumeId], call, async () => work(await this.#array.required(volumeId)));
+    return this.#alone([volumeId], call, async () => {
+      const volume = await this.#array.required(volumeId);
+      await ensureSecondRecorded(this.#array, volume);
+      return work(volume);
+    });
   }
 }

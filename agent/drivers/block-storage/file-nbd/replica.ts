@@ -62,6 +62,24 @@ export async function replicates(array: StorageArray): Promise<boolean> {
   return active === null || failingBack;
 }
 
+/** An array that has lost the second copy, or has a new disk, gets one again: on record as stale, for whoever makes it equal. */
+export async function ensureSecondRecorded(array: StorageArray, volume: VolumeCopies): Promise<void> {
+  const { main, replica } = volume;
+  const [target] = array.targets;
+  if (replica || !target || !main.record.replicated || main.site !== array.own) return;
+  if (!(await replicates(array)) || !(await target.isReachable())) return;
+  const stale = { role: "replica", trust: { kind: "stale" }, daemon: null, copy: null } as const;
+  try {
+    // It may have come back just now.
+    const known = await target.copy(main.record.volumeId);
+    const record = known ?? { ...main.record, ...stale };
+    if (!known) await target.writeCopy(record);
+    volume.replica = { site: target, record };
+  } catch (error) {
+    array.options.log.warn({ volume: main.record.volumeId, error: String(error) }, "a volume has no second copy");
+  }
+}
+
 /**
  * Makes the mirror run, with nobody writing: the export must not exist. When it returns, the second copy's record is true
  * whatever a client does next. A mirror that cannot be had leaves it stale; a record that cannot be written
@@ -213,9 +231,9 @@ export async function makeEqual(array: StorageArray, volume: VolumeCopies, signa
 /** From here on the second copy may be failed over to: it knows all that the first one does. */
 async function setTrust(array: StorageArray, pair: Pair, trust: Trust): Promise<void> {
   const { main, replica } = pair;
-  const { exported, generation } = main.record;
+  const { exported, generation, state, sizeGiB } = main.record;
   if (trust.kind === "clean") await noteSecond(array, main, { mayBeClean: true });
-  await array.update(replica, { trust, role: "replica", exported, generation });
+  await array.update(replica, { trust, role: "replica", exported, generation, state, sizeGiB });
   if (trust.kind !== "clean") await noteSecond(array, main, { mayBeClean: false });
 }
 

@@ -7,6 +7,7 @@ import type { StorageArray } from "./array.ts";
 import { GIB } from "./disk-files.ts";
 import { failover } from "./failover.ts";
 import type { CopyRecord } from "./records.ts";
+import { ensureNotExported } from "./serving.ts";
 import { ensureSnapshot, removeSnapshot, snapshotSite } from "./snapshots.ts";
 import { call, newSpec, replicatedArray } from "./testing/replicated-array.ts";
 import { ensureVolume, removeVolume } from "./volumes.ts";
@@ -86,6 +87,25 @@ test("a volume is removed while the backend's own array is away and another one 
   await rename(`${array.own.directory}.away`, array.own.directory);
   await failover(array, "default", call());
   for (const site of array.sites) assert.deepEqual(await site.copies(), [], site.id);
+});
+
+test("a volume is whole in both arrays whichever of them knew last that it was made", async (t) => {
+  const array = await replicatedArray(t);
+  const spec = newSpec();
+  const { main, replica } = await ensureVolume(array, spec, call());
+  assert.ok(replica);
+  const outcomes = async (target: string | null) =>
+    (await failover(array, target, call())).volumes.map(({ volumeId, ok }) => [volumeId, ok]);
+  // Made while the second array was away; equal since.
+  await array.update(replica, { state: "creating", trust: { kind: "stale" } });
+  await ensureNotExported(array, await array.required(spec.volumeId), call().signal);
+  assert.deepEqual(await outcomes(null), [[spec.volumeId, true]]);
+  // Whoever made it was killed before the first array knew, and the backend failed over.
+  await array.update(main, { ...((await array.own.copy(spec.volumeId)) ?? main.record), state: "creating" });
+  assert.equal((await ensureVolume(array, spec, call())).main.record.state, "ready");
+  assert.deepEqual(await outcomes("default"), [[spec.volumeId, true]]);
+  const home = (await array.required(spec.volumeId)).main;
+  assert.deepEqual([home.site.id, home.record.state], ["default", "ready"]);
 });
 
 test("a volume whose backend fails over while it is made is refused, now and when it is asked for again", async (t) => {

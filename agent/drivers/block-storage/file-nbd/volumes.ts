@@ -73,7 +73,8 @@ export async function ensureVolume(array: StorageArray, spec: VolumeSpec, call: 
   if (!known || known.main.record.state === "removing") await checkSource(array, spec, image);
   const volume = await ensureRecorded(array, newRecord(spec), call.signal);
   if (volume.main.record.state !== "creating") {
-    await requireNotLeftBehind(array, volume);
+    // One that has a second copy comes along with the failover, or is told of by it.
+    if (!volume.replica) await requireNotLeftBehind(array, volume);
     return volume;
   }
   const disk = volume.main.site.disk(spec.volumeId);

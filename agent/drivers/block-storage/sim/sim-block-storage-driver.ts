@@ -108,7 +108,7 @@ class SimBlockStorageDriver implements BlockStorageDriver {
     return this.#act("volume.ensure", call.signal, () => {
       const known = this.#pool.volumes.get(checkedId(spec.volumeId));
       if (known) {
-        if (known.site !== this.#pool.activeSite) throw failedOver();
+        if (known.site !== this.#pool.activeSite && !known.replica) throw failedOver();
         return this.#pool.facts(known);
       }
       const disk = this.#content(spec);
