@@ -77,11 +77,7 @@ describe("volumes under running servers, with the official clients", { skip: cli
     const moving = await seen(volumeId, "arriving", (shown) => shown.migration_status === "completing");
     assert.equal(moving.status, "in-use");
     await more(stream);
-    for (const command of [
-      `server migrate --live-migration ${serverId}`,
-      `server migrate ${serverId}`,
-      `server delete ${serverId}`,
-    ])
+    for (const command of [`server migrate --live-migration ${serverId}`, `server migrate ${serverId}`])
       assert.match((await admin.try(command)).stderr, /409/, command);
     assert.match((await member.try(`server remove volume ${serverId} ${volumeId}`)).stderr, /400/);
     held.release();
@@ -103,6 +99,32 @@ describe("volumes under running servers, with the official clients", { skip: cli
     await admin.openstack(`server migrate --live-migration --wait ${serverId}`);
     await servers.settled(serverId, "ACTIVE");
     await giveBack(serverId, volumeId);
+  });
+
+  it("a server is deleted while its volume migrates, which arrives all the same and is free then", async () => {
+    const { volumeId, serverId, stream } = await givenAttached();
+    await member.volume(`volume set --type __DEFAULT__ ${volumeId}`);
+    await status(volumeId, "in-use");
+    const held = cloud.simulation.storage.faults.add({ verb: "volume.finishCopy", fault: { type: "hang" } });
+    await admin.volume(`volume migrate --host ${REPLICATED} ${volumeId}`);
+    await seen(volumeId, "arriving", (shown) => shown.migration_status === "completing");
+    await stream.verify();
+    await member.openstack(`server delete --wait ${serverId}`);
+    const { operations } = (
+      await admin.ask("GET", `/operations?resource_id=${serverId}&name=server.release_volume`, { root: "/v1" })
+    ).body;
+    assert.equal(operations[0].detail.waiting_for_volume, volumeId);
+    assert.equal((await admin.volumeJson(`volume show ${volumeId}`)).status, "in-use");
+    held.release();
+    await status(volumeId, "available");
+    const there = await seen(volumeId, "moved", (shown) => shown.migration_status === "success");
+    assert.equal(there["os-vol-host-attr:host"], REPLICATED);
+    await member.volume(`volume delete ${volumeId}`);
+    await until(
+      "nothing left",
+      async () => copies(volumeId),
+      (left) => left.length === 0,
+    );
   });
 
   it("a migration that fails at its end leaves the volume under its server, with every write", async () => {
