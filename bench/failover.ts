@@ -97,7 +97,7 @@ async function failoverByHand(round: number): Promise<number> {
   for (const name of ["a", "b"]) await writeFile(disk(name), "");
   const [first, second] = [await start("a", disk("a")), await start("b", disk("b"))];
   await second.talk.ensureGuardedExport("second-copy", GIB);
-  await first.talk.startMirror(second.talk.connection("second-copy"), true);
+  await first.talk.startMirror(second.talk.connection("second-copy"), "nothing");
   await first.talk.mirrorReady(AbortSignal.timeout(LIMIT_MS));
   await first.talk.ensureExport("volume");
   const address = join(cloud.runDir, "hand.sock");

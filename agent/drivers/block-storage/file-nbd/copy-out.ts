@@ -60,7 +60,7 @@ export async function copyOut(
         await array.endMirror(main, talk);
       });
     }
-    if (!(await talk.mirror())) await talk.startMirror(target, false);
+    if (!(await talk.mirror())) await talk.startMirror(target, "all");
     await talk.mirrorReady(call.signal, progressOf(call));
     return { bytes };
   } catch (error) {

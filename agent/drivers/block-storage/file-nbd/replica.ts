@@ -4,7 +4,7 @@ import type { Copy, StorageArray, VolumeCopies } from "./array.ts";
 import { copySparse, createWhole, exists, growTo, sizeOf } from "./disk-files.ts";
 import { isAlive } from "./process-identity.ts";
 import type { Trust } from "./records.ts";
-import { copyFailed, type DaemonTalk } from "./storage-daemon.ts";
+import { type Copying, copyFailed, type DaemonTalk } from "./storage-daemon.ts";
 
 /** What a mirror asks for. Not the volume's name: a client that looks for its volume must never come to write to a second copy. */
 const SECOND_COPY = "second-copy";
@@ -92,9 +92,14 @@ export async function attachReplica(array: StorageArray, volume: VolumeCopies, t
   const equal = isClean(pair);
   const running = await isMirrored(array, pair, talk);
   if (!running) await talk.endMirror(main.record.volumeId);
-  if (!running && !equal) await setStale(array, pair);
+  // The first copy's process has died. The second one goes on holding every acknowledged write while it is made equal again: clients'
+  // writes come there too, and what is copied over it differs only in what was never acknowledged.
+  const holdsAll = !running && !equal && (await isTrusted(array, pair));
+  if (!running && !equal && !holdsAll) await setStale(array, pair);
   try {
-    if (!running) await startMirror(array, pair, talk, equal);
+    if (!running) await startMirror(array, pair, talk, equal ? "nothing" : holdsAll ? "over" : "all");
+    const daemon = replica.record.daemon?.identity;
+    if (holdsAll && daemon) await setTrust(array, pair, { kind: "ready", daemon });
     // Also of one that was begun by somebody who died before he saw it equal.
     if (equal) await talk.mirrorReady(AbortSignal.timeout(READY_WITHIN_MS));
     if (running || equal) await settleReplica(array, volume, talk);
@@ -158,7 +163,7 @@ export async function repairReplica(array: StorageArray, volume: VolumeCopies, t
   await array.endMirror(main, talk);
   try {
     await setStale(array, pair);
-    await startMirror(array, pair, talk, false);
+    await startMirror(array, pair, talk, "all");
   } catch (error) {
     array.options.log.warn({ volume: main.record.volumeId, error: String(error) }, "a volume has no second copy now");
     await dropReplica(array, pair, talk);
@@ -272,7 +277,7 @@ async function startMirror(
   array: StorageArray,
   { main, replica }: Pair,
   talk: DaemonTalk,
-  equal: boolean,
+  copying: Copying,
 ): Promise<void> {
   const { volumeId } = main.record;
   await array.endDaemon(replica);
@@ -283,7 +288,7 @@ async function startMirror(
   const peer = await array.ensureDaemon(replica);
   try {
     await peer.ensureGuardedExport(SECOND_COPY, bytes);
-    await talk.startMirror(peer.connection(SECOND_COPY), equal);
+    await talk.startMirror(peer.connection(SECOND_COPY), copying);
   } finally {
     peer.close();
   }

@@ -100,7 +100,7 @@ test("a mirror that was begun by somebody who died is seen equal before anybody 
   const peer = await array.ensureDaemon(replica);
   await peer.ensureGuardedExport("second-copy", 1024 ** 3);
   // One that takes long to be ready.
-  await talk.startMirror(peer.connection("second-copy"), false);
+  await talk.startMirror(peer.connection("second-copy"), "all");
   talk.close();
   peer.close();
   await ensureExported(array, await array.required(volumeId), call().signal);

@@ -76,7 +76,7 @@ test("a second copy that dies while clients write takes the mirror with it, not 
   const [writer, slowWriter, reader] = clients;
   assert.ok(writer && slowWriter && reader);
   try {
-    await main.talk.startMirror(peer.talk.connection(NAME), true);
+    await main.talk.startMirror(peer.talk.connection(NAME), "nothing");
     await main.talk.mirrorReady(AbortSignal.timeout(LIMIT_MS));
     await main.talk.ensureExport(NAME);
     await slowWriter.size();

@@ -27,6 +27,15 @@ export interface DaemonFiles {
   pid: string;
 }
 
+/**
+ * What a mirror copies beside new writes: `all` to a target whose content does not matter, and is zeroed first; `over` what the
+ * target has, so that all it has in common with the source stays readable there; `nothing` where both are equal.
+ */
+export type Copying = "all" | "over" | "nothing";
+
+/** QEMU zeroes the target for `full`; without a backing file `top` copies as much. */
+const SYNC: Record<Copying, string> = { all: "full", over: "top", nothing: "none" };
+
 export interface JobState {
   status: string;
   done: number;
@@ -154,10 +163,11 @@ export class DaemonTalk {
   }
 
   /**
-   * Copies every write to `target` from now on; without `equal`, also what is there already. A mirror that cannot read or write
-   * waits to be ended: by itself it would end in the midst of clients' writes, which QEMU does not survive (docs/decisions/0015).
+   * Writes all that is written from now on to `target` too, and copies to it what is there already as `copying` says. A mirror that
+   * cannot read or write waits to be ended: by itself it would end in the midst of clients' writes, which QEMU does not survive
+   * (docs/decisions/0015).
    */
-  async startMirror(target: Connection, equal: boolean): Promise<void> {
+  async startMirror(target: Connection, copying: Copying): Promise<void> {
     // What is left of a try that was cut short before its job existed.
     await this.#qmp.execute("blockdev-del", { "node-name": PEER }).catch(ifRefused);
     await this.#qmp.execute("blockdev-add", {
@@ -171,7 +181,7 @@ export class DaemonTalk {
       "filter-node-name": FILTER,
       device: TOP,
       target: PEER,
-      sync: equal ? "none" : "full",
+      sync: SYNC[copying],
       "copy-mode": "write-blocking",
       "on-source-error": "stop",
       "on-target-error": "stop",

@@ -84,7 +84,7 @@ export class ServedVolumes implements VolumeTools {
         await truncate(second.path, SIZE_BYTES);
         await second.start();
         await first.talk(async (talk) => {
-          await talk.startMirror(second.connection, false);
+          await talk.startMirror(second.connection, "all");
           await talk.mirrorReady(AbortSignal.timeout(LIMIT_MS));
         });
         return second.connection;
