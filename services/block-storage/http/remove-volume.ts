@@ -60,9 +60,9 @@ export async function removeVolume(t: Tx, deps: Tools, removal: Removal): Promis
  * stays: see `endMoves`. Throws 400 while one is just arriving.
  */
 export async function abandonWork(t: Tx, deps: Tools, volumeId: string): Promise<void> {
-  await endMoves(t, deps, volumeId);
   for (const live of await liveOperations(t, volumeId))
     if (live.name !== REMOVE_LEFTOVER && !MOVES.includes(live.name)) await deps.kernel.operations.abandon(t, live.id);
+  await endMoves(t, deps, volumeId);
 }
 
 /** Holds the backend's state until the transaction ends. Throws 400 while it is frozen. */

@@ -4,12 +4,16 @@ import { outputOfStep } from "../../../kernel/operations/queries.ts";
 import type { OperationRow } from "../../../kernel/operations/tables.ts";
 import type { Queries, Tx } from "../../../kernel/store/store.ts";
 import { invalidVolume } from "../domain/can-volume.ts";
+import type { DisconnectVolumeInput } from "./disconnect-volume.ts";
 import type { RemoveLeftoverInput } from "./remove-leftover.ts";
 import type { VolumeTools } from "./volume-calls.ts";
-import { cleanUpAt, endMove, MIGRATE_VOLUME, MOVES, type Move } from "./volume-move.ts";
+import { endMove, MIGRATE_VOLUME, MOVES, type Move } from "./volume-move.ts";
 
 interface Tools extends Pick<VolumeTools, "kernel"> {
-  readonly operations: { readonly removeLeftover: Operation<RemoveLeftoverInput> };
+  readonly operations: {
+    readonly removeLeftover: Operation<RemoveLeftoverInput>;
+    readonly disconnectVolume: Operation<DisconnectVolumeInput>;
+  };
 }
 
 /**
@@ -26,14 +30,21 @@ export async function endMoves(t: Tx, deps: Tools, volumeId: string): Promise<vo
   }
 }
 
-/** The destination's copy counts, and is all that stays, although nobody knows whether the destination serves it. */
+/**
+ * The destination's copy counts. When it is there, it is served or not as the volume's attachments want, which makes it a volume
+ * like others; and the source's is taken away.
+ */
 async function giveUp(t: Tx, deps: Tools, volumeId: string, live: OperationRow): Promise<void> {
+  const { operations } = deps.kernel;
   const move = await moveOf(t, live);
-  await deps.kernel.operations.abandon(t, live.id);
-  await endMove(t, deps, volumeId, { migration_status: "error" });
+  await operations.abandon(t, live.id);
+  await endMove(t, deps, volumeId, move ? { migration_status: "error" } : {});
   if (!move) return;
-  const operation = { projectId: live.project_id, requestId: live.request_id };
-  await cleanUpAt(t, deps, deps.operations.removeLeftover, { volumeId, end: move.from, operation });
+  const about = { resourceId: volumeId, projectId: live.project_id, requestId: live.request_id };
+  const nobody = { volumeId, attachmentIds: [], removes: false, force: false };
+  await operations.start(t, deps.operations.disconnectVolume, { ...about, input: nobody });
+  const left = { volumeId, ...move.from, afterArrival: true };
+  await operations.start(t, deps.operations.removeLeftover, { ...about, input: left });
 }
 
 /** Null for a retype that leaves the data where it is. */

@@ -7,6 +7,7 @@ import { worldTools } from "../../../kernel/operations/testing/world-tools.ts";
 import { onBothStores } from "../../../kernel/store/testing/stores.ts";
 import { leaveBehind } from "../store/scope-volumes.ts";
 import type { VolumeRow } from "../store/tables.ts";
+import { disconnectVolumeOperation } from "./disconnect-volume.ts";
 import { endMoves } from "./end-moves.ts";
 import { migrateVolumeOperation } from "./migrate-volume.ts";
 import { removeLeftoverOperation } from "./remove-leftover.ts";
@@ -21,6 +22,7 @@ onBothStores("a volume that is to move", (open) => {
   const bound = new BoundVolumeTools();
   const removeLeftover = removeLeftoverOperation(bound);
   const migrate = migrateVolumeOperation(bound, removeLeftover);
+  const disconnectVolume = disconnectVolumeOperation(bound);
   const retype = retypeVolumeOperation(bound, removeLeftover);
 
   async function worldOf(): Promise<VolumeWorld> {
@@ -131,32 +133,51 @@ onBothStores("a volume that is to move", (open) => {
     await world.expectLeft(`b@r ${row.id} 3`);
   });
 
-  it("is at its destination once an administrator ends a move that the destination does not finish", async () => {
-    const fast = { volume_backend_name: "fast" };
-    for (const how of ["migrate", "retype"] as const) {
-      const world = await worldOf();
-      await world.backend("b@fast");
-      world.arrays.of("b@fast").before = (verb) => {
-        if (verb === "volume.ensureNotExported") throw new CloudError("conflict", "storage.failed_over", "Not here.");
-      };
-      const typeId = await world.type(fast);
-      const stuck = await (how === "migrate"
-        ? run(world, migrate, { ...STARTING, status: "maintenance" }, (volumeId) => ({
-            volumeId,
-            destination: { host: "b@fast" },
-          }))
-        : run(world, retype, RETYPING, (volumeId) => ({ volumeId, typeId, mayMove: true, growth: {} })));
-      assert.deepEqual([stuck.host, stuck.migration_status], ["b@fast#fast", "completing"]);
-      const { store, control, clock, ids } = world.tools;
-      const deps = { kernel: { clock, ids, operations: control }, operations: { removeLeftover } };
-      await store.tx((t) => endMoves(t, deps, stuck.id));
-      const row = await world.row(stuck.id);
-      assert.deepEqual([row.status, row.host, row.migration_status], ["available", "b@fast#fast", "error"]);
-      clock.advance(3_600_000);
-      await world.drain([migrate, retype]);
-      // Whoever is served there next makes it a volume like others.
-      await world.expectLeft(`b@fast ${stuck.id} 3 receiving`);
-    }
+  /** A move that its destination does not finish; an administrator has just ended it. */
+  async function givenUp(how: "migrate" | "retype"): Promise<{ world: VolumeWorld; id: string }> {
+    const world = await worldOf();
+    await world.backend("b@fast");
+    world.arrays.of("b@fast").before = (verb) => {
+      if (verb === "volume.ensureNotExported")
+        throw new CloudError("unavailable", "storage.array_unreachable", "Away.");
+    };
+    const typeId = await world.type({ volume_backend_name: "fast" });
+    const destination = { host: "b@fast" };
+    const stuck = await (how === "migrate"
+      ? run(world, migrate, { ...STARTING, status: "maintenance" }, (volumeId) => ({ volumeId, destination }))
+      : run(world, retype, RETYPING, (volumeId) => ({ volumeId, typeId, mayMove: true, growth: {} })));
+    assert.deepEqual([stuck.host, stuck.migration_status], ["b@fast#fast", "completing"]);
+    const { store, control, clock, ids } = world.tools;
+    const deps = { kernel: { clock, ids, operations: control }, operations: { removeLeftover, disconnectVolume } };
+    await store.tx((t) => endMoves(t, deps, stuck.id));
+    const row = await world.row(stuck.id);
+    assert.deepEqual([row.status, row.host, row.migration_status], ["available", "b@fast#fast", "error"]);
+    return { world, id: stuck.id };
+  }
+
+  for (const how of ["migrate", "retype"] as const) {
+    it(`is a volume like others at its destination after a given up ${how}, once that is back`, async () => {
+      const { world, id } = await givenUp(how);
+      await world.drain([migrate, retype, disconnectVolume]);
+      world.arrays.of("b@fast").before = () => {};
+      world.tools.clock.advance(3_600_000);
+      await world.drain([migrate, retype, disconnectVolume]);
+      await world.expectLeft(`b@fast ${id} 3`);
+    });
+  }
+
+  it("is kept at its source while the destination of a given up move has nothing of it", async () => {
+    const { world, id } = await givenUp("migrate");
+    const there = world.arrays.of("b@fast").volumes;
+    const [lost] = there.values();
+    there.clear();
+    await world.drain([migrate, retype, disconnectVolume]);
+    assert.deepEqual(world.arrays.contents(), [`a@r ${id} 3 copied`]);
+    if (lost) there.set(id, lost);
+    world.arrays.of("b@fast").before = () => {};
+    world.tools.clock.advance(3_600_000);
+    await world.drain([disconnectVolume]);
+    await world.expectLeft(`b@fast ${id} 3`);
   });
 
   it("is retyped where it is when it can be, and moves only if it may", async () => {

@@ -160,7 +160,7 @@ export async function cleanUpAt(
   t: Tx,
   { kernel }: Pick<VolumeTools, "kernel">,
   removeLeftover: Operation<RemoveLeftoverInput>,
-  about: { volumeId: string; end: Move["from"]; operation: Pick<OperationInfo, "projectId" | "requestId"> },
+  about: { volumeId: string; end: Move["from"]; operation: OperationInfo },
 ): Promise<void> {
   const { volumeId, end, operation } = about;
   const { scope, target } = end;
