@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { systemClock } from "../../../../kernel/clock/clock.ts";
 import { systemIds } from "../../../../kernel/ids/ids.ts";
 import { abilityCases } from "../../../conformance/block-storage-ability-cases.ts";
+import { awayCases } from "../../../conformance/block-storage-away-cases.ts";
 import { coreCases } from "../../../conformance/block-storage-core-cases.ts";
 import { blockStorageDriverConformance } from "../../../conformance/block-storage-driver-conformance.ts";
 import type { ConformanceBackend } from "../../../conformance/block-storage-environment.ts";
@@ -12,7 +13,7 @@ import { SimStorageWorld } from "./sim-storage-world.ts";
 
 blockStorageDriverConformance({
   name: "sim",
-  cases: [...coreCases, ...abilityCases],
+  cases: [...coreCases, ...abilityCases, ...awayCases],
   async make() {
     const world = new SimStorageWorld({ clock: systemClock });
     const capacityGiB = 8;

@@ -5,7 +5,7 @@ import type { BlockStorageDriver, Clustering, ManageableVolumes, Replication, Vo
 import { SimDisk } from "./sim-disk.ts";
 import { simFailover } from "./sim-failover.ts";
 import { type Act, simMigration } from "./sim-migration.ts";
-import { GIB, newSimVolume, type SimPool, type SimSnapshot, type SimVolume } from "./sim-pool.ts";
+import { GIB, newSimVolume, OWN, type SimPool, type SimSnapshot, type SimVolume } from "./sim-pool.ts";
 import type { SimStorageWorld } from "./sim-storage-world.ts";
 
 export interface SimBlockStorageOptions {
@@ -99,6 +99,7 @@ class SimBlockStorageDriver implements BlockStorageDriver {
 
   inspect(volumeId: string): Promise<VolumeFacts | undefined> {
     return this.#act("volume.inspect", this.#closing.signal, () => {
+      this.#pool.requireReachable(this.#pool.activeSite);
       const volume = this.#pool.volumes.get(volumeId);
       return volume && this.#pool.facts(volume);
     });
@@ -106,6 +107,7 @@ class SimBlockStorageDriver implements BlockStorageDriver {
 
   ensure(spec: VolumeSpec, call: Call): Promise<VolumeFacts> {
     return this.#act("volume.ensure", call.signal, () => {
+      this.#pool.requireReachable(this.#pool.activeSite);
       const known = this.#pool.volumes.get(checkedId(spec.volumeId));
       if (known) {
         if (known.site !== this.#pool.activeSite && !known.replica) throw failedOver();
@@ -118,7 +120,8 @@ class SimBlockStorageDriver implements BlockStorageDriver {
 
   ensureAbsent(volumeId: string, call: Call): Promise<void> {
     return this.#act("volume.ensureAbsent", call.signal, () => {
-      this.#pool.volumes.delete(checkedId(volumeId));
+      this.#pool.requireRemovable(this.#pool.volumes.get(checkedId(volumeId)));
+      this.#pool.volumes.delete(volumeId);
     });
   }
 
@@ -126,6 +129,7 @@ class SimBlockStorageDriver implements BlockStorageDriver {
     return this.#change("volume.ensureSize", volumeId, call, (volume) => {
       if (sizeGiB < volume.sizeGiB) throw tooSmall("A volume cannot shrink.");
       if (sizeGiB === volume.sizeGiB) return;
+      this.#pool.requireSecondSeen(volume);
       this.#pool.requireSpace(sizeGiB - volume.sizeGiB);
       volume.sizeGiB = sizeGiB;
     });
@@ -160,11 +164,11 @@ class SimBlockStorageDriver implements BlockStorageDriver {
         throw new CloudError("conflict", "storage.exists_differently", "The snapshot is of another volume.");
       }
       if (known) return factsOf(known);
-      const { sizeGiB, disk } = this.#pool.volume(volumeId);
+      const { sizeGiB, disk, replicated } = this.#pool.volume(volumeId);
       this.#pool.requireNotFrozen();
       this.#pool.requireSpace(sizeGiB);
       const { backend } = this.#pool;
-      const made = { backend, snapshotId, volumeId, sizeBytes: sizeGiB * GIB, sizeGiB, disk: disk.copy() };
+      const made = { backend, snapshotId, volumeId, sizeBytes: sizeGiB * GIB, sizeGiB, replicated, disk: disk.copy() };
       this.#pool.snapshots.set(snapshotId, made);
       return factsOf(made);
     });
@@ -172,7 +176,8 @@ class SimBlockStorageDriver implements BlockStorageDriver {
 
   ensureSnapshotAbsent(snapshotId: string, call: Call): Promise<void> {
     return this.#act("snapshot.ensureAbsent", call.signal, () => {
-      this.#pool.snapshots.delete(checkedId(snapshotId));
+      this.#pool.requireRemovable(this.#pool.snapshots.get(checkedId(snapshotId)));
+      this.#pool.snapshots.delete(snapshotId);
     });
   }
 
@@ -210,6 +215,7 @@ class SimBlockStorageDriver implements BlockStorageDriver {
     if (volume.replicated && !volume.replica) {
       throw new CloudError("invalid", "storage.not_supported", "The backend has no replication target.");
     }
+    pool.requireReachable(OWN, ...(volume.replicated ? pool.targets : []));
     pool.requireSpace(volume.sizeGiB);
     pool.volumes.set(volume.volumeId, volume);
     pool.makeEqual(volume);
@@ -263,6 +269,7 @@ class SimBlockStorageDriver implements BlockStorageDriver {
   #release(volumeId: string): string | null {
     const reference = referenceOf(checkedId(volumeId));
     const volume = this.#pool.volumes.get(volumeId);
+    this.#pool.requireRemovable(volume);
     if (!volume) return this.#pool.stray.has(reference) ? reference : null;
     if (volume.exported) throw new CloudError("conflict", "storage.volume_in_use", "The volume is served.");
     this.#pool.volumes.delete(volumeId);

@@ -10,7 +10,8 @@ export function simFailover(pool: SimPool, targetId: string | null): FailoverRes
   if (!target || !pool.targets.includes(target) || (pool.active !== null && pool.active !== target)) {
     throw new CloudError("invalid", "storage.target_unknown", "The backend has no such replication target.");
   }
-  requireDestination(pool, target);
+  if (pool.active === target) pool.requireReachable(target);
+  else if (pool.lost.has(target)) throw targetUnreachable();
   if (pool.active === null) for (const volume of pool.volumes.values()) volume.served = false;
   pool.active = target;
   return { activeBackendId: target, volumes: outcomes(pool, (volume) => promote(pool, volume, target)) };
@@ -27,7 +28,9 @@ function promote(pool: SimPool, volume: SimVolume, target: string): void {
 }
 
 function failback(pool: SimPool): FailoverResult {
-  requireDestination(pool, OWN);
+  for (const site of [OWN, pool.activeSite]) {
+    if (pool.lost.has(site)) throw targetUnreachable();
+  }
   pool.active = null;
   const volumes = outcomes(pool, (volume) => {
     if (volume.site !== OWN) {
@@ -63,14 +66,7 @@ function outcomes(pool: SimPool, work: (volume: SimVolume) => void): FailoverOut
     });
 }
 
-function requireDestination(pool: SimPool, site: string): void {
-  if (!pool.lost.has(site)) return;
-  if (site === pool.active) {
-    throw new CloudError("unavailable", "storage.array_unreachable", "A storage array cannot be reached.");
-  }
-  throw new CloudError(
-    "conflict",
-    "storage.target_unreachable",
-    "An array that the volumes go to or come from cannot be reached.",
-  );
+function targetUnreachable(): CloudError {
+  const text = "An array that the volumes go to or come from cannot be reached.";
+  return new CloudError("conflict", "storage.target_unreachable", text);
 }

@@ -3,7 +3,7 @@ import type { BlockStorageVerb } from "../../../protocol/block-storage.ts";
 import type { Connection } from "../../../protocol/connection.ts";
 import { orAborted } from "../../../sim/sim-faults.ts";
 import type { VolumeMigration } from "../driver.ts";
-import { addressOf, GIB, newSimVolume, receiverOf, type SimPool } from "./sim-pool.ts";
+import { addressOf, GIB, newSimVolume, OWN, receiverOf, type SimPool } from "./sim-pool.ts";
 import type { SimStorageWorld } from "./sim-storage-world.ts";
 
 export type Act = <T>(verb: BlockStorageVerb, signal: AbortSignal, work: () => T | Promise<T>) => Promise<T>;
@@ -17,6 +17,7 @@ export function simMigration(world: SimStorageWorld, pool: SimPool, act: Act): V
           throw new CloudError("conflict", "storage.volume_in_use", "The volume exists here already.");
         }
         if (!known) {
+          pool.requireReachable(OWN, ...(wanted.replicated ? pool.targets : []));
           pool.requireNotFrozen();
           pool.requireSpace(wanted.sizeGiB);
           const volume = newSimVolume(wanted, pool.targets[0]);

@@ -35,6 +35,7 @@ export interface SimVolume {
 
 export interface SimSnapshot extends SnapshotFacts {
   readonly sizeGiB: number;
+  readonly replicated: boolean;
   readonly disk: SimDisk;
 }
 
@@ -84,9 +85,33 @@ export class SimPool {
     if (this.frozen) throw new CloudError("conflict", "storage.frozen", "The storage backend is frozen.");
   }
 
-  /** Throws `storage.volume_not_found`. */
+  /** Throws `storage.array_unreachable`. */
+  requireReachable(...sites: readonly string[]): void {
+    if (!sites.some((site) => this.lost.has(site))) return;
+    throw new CloudError("unavailable", "storage.array_unreachable", "A storage array cannot be reached.");
+  }
+
+  /** Every array that may hold a copy is there, but one that was failed over: what it has is remembered as removed. */
+  requireRemovable(what: { replicated: boolean } | undefined): void {
+    this.requireReachable(this.activeSite, ...(what?.replicated ? this.targets : []));
+  }
+
+  /** Nothing is written behind a second copy that is equal and cannot be told. */
+  requireSecondSeen({ replica }: SimVolume): void {
+    if (replica?.inSync && this.active === null) this.requireReachable(replica.site);
+  }
+
+  /** Throws `storage.volume_not_found`, and what it is when the volume, or another copy of it, is where nobody can see it. */
   volume(volumeId: string): SimVolume {
+    this.requireReachable(this.activeSite);
     const found = this.volumes.get(volumeId);
+    if (found && this.lost.has(found.site)) {
+      throw new CloudError(
+        "conflict",
+        "storage.failed_over",
+        "What the backend had before it failed over cannot be seen.",
+      );
+    }
     if (found) return found;
     throw new CloudError("notFound", "storage.volume_not_found", `The backend has no volume ${volumeId}.`);
   }
@@ -115,6 +140,7 @@ export class SimPool {
             "The volume has no copy where the backend serves from now.",
           );
     }
+    this.requireSecondSeen(volume);
     volume.served = true;
     this.makeEqual(volume);
   }

@@ -48,8 +48,8 @@ export class SimStorageWorld {
     if (options.disks) pool.lost.add(site);
     for (const volume of pool.volumes.values()) {
       if (volume.site === site) volume.served = false;
-      // A second copy that misses one write is stale; an idle volume's misses none.
-      else if (volume.replica?.site === site && volume.served) volume.replica.inSync = false;
+      // What takes the mirror's writes has died, and nobody knows whether it had them all; an idle volume's misses none.
+      else if (volume.replica?.site === site && volume.exported) volume.replica.inSync = false;
     }
   }
 
