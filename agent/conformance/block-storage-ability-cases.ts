@@ -55,6 +55,7 @@ export const abilityCases: readonly BlockStorageCase[] = [
       await more(c, stream);
       assert.equal((await b.driver.stats()).activeBackendId, "second");
       await rejectsWith(a.driver.ensureExported(single.volumeId, c.call()), "conflict", "storage.failed_over");
+      await rejectsWith(a.driver.ensureSize(single.volumeId, 2, c.call()), "conflict", "storage.failed_over");
       for (const spec of [single, c.spec()])
         await rejectsWith(a.driver.ensure(spec, c.call()), "conflict", "storage.failed_over");
       await rejectsWith(failover(c, a.driver, "third"), "invalid", "storage.target_unknown");

@@ -1,3 +1,4 @@
+import type { Stats } from "node:fs";
 import { access, lstat, open, readdir, rename, rm, stat, truncate } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
@@ -26,11 +27,19 @@ export async function isPlainFile(path: string): Promise<boolean> {
 
 /** Bytes; 0 when there is no such file. */
 export async function sizeOf(path: string): Promise<number> {
-  const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
+  return (await statIfThere(path))?.size ?? 0;
+}
+
+/** Bytes that the file has taken of its disk. */
+export async function writtenBytes(path: string): Promise<number> {
+  return ((await statIfThere(path))?.blocks ?? 0) * 512;
+}
+
+async function statIfThere(path: string): Promise<Stats | undefined> {
+  return stat(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT" || error.code === "ENOTDIR") return undefined;
     throw error;
   });
-  return found?.size ?? 0;
 }
 
 /**

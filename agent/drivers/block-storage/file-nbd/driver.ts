@@ -7,6 +7,7 @@ import { ABILITIES, backendFacts, settleOne, settleReplicas } from "./facts.ts";
 import { failover } from "./failover.ts";
 import { adopt, listManageable, release } from "./manage.ts";
 import type { FileNbdOptions } from "./options.ts";
+import { ReplicaRebuilds } from "./rebuild-replicas.ts";
 import { ensureSecondRecorded } from "./replica.ts";
 import { serveAgain } from "./serve-again.ts";
 import { ensureExported, ensureNotExported, ensureSize, factsOf } from "./serving.ts";
@@ -17,7 +18,8 @@ import { whenFree } from "./when-free.ts";
 
 /**
  * Volumes as raw files, served over NBD by one storage daemon each. Daemons go on without the agent; a new driver over the same
- * folders finds and adopts them. What has died is served again, at the start and by who asks for `stats`. Members of a cluster each have one over the same folder.
+ * folders finds and adopts them. What has died is served again, and second copies that are stale are made anew, at the
+ * start and by who asks for `stats`. Members of a cluster each have one over the same folder.
  */
 export async function createFileNbdDriver(options: FileNbdOptions): Promise<BlockStorageDriver> {
   return new FileNbdDriver(await StorageArray.prepare(options));
@@ -32,11 +34,13 @@ class FileNbdDriver implements BlockStorageDriver {
   readonly manageable: ManageableVolumes;
   readonly #array: StorageArray;
   readonly #closing = new AbortController();
-  #servingAgain: Promise<void> | undefined;
+  readonly #rebuilds: ReplicaRebuilds;
+  #mending: Promise<void> | undefined;
 
   constructor(array: StorageArray) {
     const { backend, cluster } = array.options;
     this.#array = array;
+    this.#rebuilds = new ReplicaRebuilds(array);
     this.backend = backend;
     if (cluster !== null) this.clustering = { cluster };
     if (array.targets.length > 0) {
@@ -62,10 +66,10 @@ class FileNbdDriver implements BlockStorageDriver {
         this.#alone([id], call, async () => this.#facts(await adopt(array, id, wanted, call))),
       release: (id, call) => this.#alone([id], call, () => release(array, id)),
     };
-    this.#serveAgain();
+    this.#mend("down");
   }
 
-  /** What it finds dead it tells of, and serves again for the next one to find. */
+  /** What it finds dead or stale it tells of, and mends for the next one to find. */
   async stats() {
     const array = this.#array;
     if (await array.isBehind()) {
@@ -77,15 +81,12 @@ class FileNbdDriver implements BlockStorageDriver {
       ABILITIES.filter((ability) => this[ability] !== undefined),
       this.#closing.signal,
     );
-    if (facts.backendState === "down") this.#serveAgain();
+    this.#mend(facts.backendState);
     return facts;
   }
 
   async list(): Promise<VolumeFacts[]> {
-    const ids = new Set<string>();
-    for (const site of this.#array.sites) for (const { volumeId } of await site.copies()) ids.add(volumeId);
-    const found = await Promise.all([...ids].map((id) => this.#array.find(id)));
-    return Promise.all(found.flatMap((volume) => (volume ? [this.#facts(volume)] : [])));
+    return Promise.all((await this.#array.volumes()).map((volume) => this.#facts(volume)));
   }
 
   async inspect(volumeId: string): Promise<VolumeFacts | undefined> {
@@ -149,13 +150,18 @@ class FileNbdDriver implements BlockStorageDriver {
 
   async close(): Promise<void> {
     this.#closing.abort();
-    await this.#servingAgain;
+    await this.#mending;
   }
 
   /** Nobody waits for it but `close`: it may take longer than the one who asks for facts has time. */
-  #serveAgain(): void {
-    this.#servingAgain ??= serveAgain(this.#array, this.#closing.signal).finally(() => {
-      this.#servingAgain = undefined;
+  #mend(state: "up" | "down"): void {
+    const { signal } = this.#closing;
+    const mend = async () => {
+      if (state === "down") await serveAgain(this.#array, signal);
+      await this.#rebuilds.look(signal);
+    };
+    this.#mending ??= mend().finally(() => {
+      this.#mending = undefined;
     });
   }
 

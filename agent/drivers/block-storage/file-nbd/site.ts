@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdir, open, readdir, rm } from "node:fs/promises";
+import { mkdir, open, readdir, rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { CloudError } from "../../../../kernel/errors/cloud-error.ts";
 import { type ArrayIdentity, expectedIdentity } from "./array-identity.ts";
@@ -112,6 +112,12 @@ export class Site {
 
   get #backendFile(): string {
     return join(this.directory, "backend.json");
+  }
+
+  /** What the array's disk has left. */
+  async freeBytes(): Promise<number> {
+    const { bavail, bsize } = await statfs(this.directory);
+    return bavail * bsize;
   }
 
   /** Data that is nobody's: what `reference` names. */

@@ -127,6 +127,7 @@ class SimBlockStorageDriver implements BlockStorageDriver {
 
   ensureSize(volumeId: string, sizeGiB: number, call: Call): Promise<VolumeFacts> {
     return this.#change("volume.ensureSize", volumeId, call, (volume) => {
+      this.#pool.requireServable(volume);
       if (sizeGiB < volume.sizeGiB) throw tooSmall("A volume cannot shrink.");
       if (sizeGiB === volume.sizeGiB) return;
       this.#pool.requireSecondSeen(volume);

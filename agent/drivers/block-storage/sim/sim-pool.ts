@@ -129,17 +129,20 @@ export class SimPool {
     };
   }
 
+  requireServable({ site, replica }: SimVolume): void {
+    if (site === this.activeSite) return;
+    if (replica)
+      throw new CloudError("conflict", "storage.replica_stale", "The second copy of the volume is not up to date.");
+    throw new CloudError(
+      "conflict",
+      "storage.failed_over",
+      "The volume has no copy where the backend serves from now.",
+    );
+  }
+
   /** Serves the volume, with a second copy that is equal from now on where its array is there. */
   serve(volume: SimVolume): void {
-    if (volume.site !== this.activeSite) {
-      throw volume.replica
-        ? new CloudError("conflict", "storage.replica_stale", "The second copy of the volume is not up to date.")
-        : new CloudError(
-            "conflict",
-            "storage.failed_over",
-            "The volume has no copy where the backend serves from now.",
-          );
-    }
+    this.requireServable(volume);
     this.requireSecondSeen(volume);
     volume.served = true;
     this.makeEqual(volume);
