@@ -1,7 +1,7 @@
 import type { BackendFacts } from "../../../protocol/block-storage.ts";
 import type { StorageArray } from "./array.ts";
 import { poolUse } from "./pool.ts";
-import { settleReplica } from "./replica.ts";
+import { isOutdated, settleReplica, tellOutdated } from "./replica.ts";
 import { isMissed } from "./serving.ts";
 import { whenFree } from "./when-free.ts";
 
@@ -59,11 +59,12 @@ async function staysUnserved(array: StorageArray, volumeId: string, closing: Abo
   return (await whenFree(array.locks, volumeId, closing, look)) ?? false;
 }
 
-/** Records of served volumes' second copies follow what their mirrors do by themselves. */
+/** Records of served volumes' second copies follow what their mirrors do by themselves, and others what they have missed. */
 export async function settleReplicas(array: StorageArray, closing: AbortSignal): Promise<void> {
   if (array.targets.length === 0) return;
-  for (const { main } of await array.volumes()) {
-    if (main.record.replicated && main.record.exported) await settleOne(array, main.record.volumeId, closing);
+  for (const { main, replica } of await array.volumes()) {
+    if (replica && (main.record.exported || isOutdated({ main, replica })))
+      await settleOne(array, main.record.volumeId, closing);
   }
 }
 
@@ -73,6 +74,7 @@ export async function settleOne(array: StorageArray, volumeId: string, closing: 
 
 async function settle(array: StorageArray, volumeId: string): Promise<void> {
   const volume = await array.find(volumeId);
+  if (volume?.replica) await tellOutdated(array, { main: volume.main, replica: volume.replica });
   const talk = volume && (await array.talk(volume.main).catch(() => undefined));
   try {
     if (volume && talk && (await talk.exports())) await settleReplica(array, volume, talk);

@@ -33,7 +33,8 @@ export class ReplicaRebuilds {
   }
 
   async #look(closing: AbortSignal): Promise<void> {
-    const { locks } = this.#array;
+    const { locks, targets } = this.#array;
+    if (targets.length === 0) return;
     const known = await this.#array.volumes();
     const ids = new Set(known.map(({ main }) => main.record.volumeId));
     for (const id of this.#tries.keys()) if (!ids.has(id)) this.#tries.delete(id);

@@ -187,6 +187,18 @@ export async function settleReplica(array: StorageArray, volume: VolumeCopies, t
 }
 
 /**
+ * Whether the second copy says that it is equal to what the first one was once. It has to be told: whoever sees nothing else would
+ * believe it.
+ */
+export function isOutdated(pair: Pair): boolean {
+  return !isOfGeneration(pair) && pair.replica.record.trust.kind === "clean";
+}
+
+export async function tellOutdated(array: StorageArray, pair: Pair): Promise<void> {
+  if (isOutdated(pair)) await setStale(array, pair);
+}
+
+/**
  * Ends the mirror of a volume that no client can write to any more, and what takes its writes. True when the copies are equal
  * and on record as such.
  */

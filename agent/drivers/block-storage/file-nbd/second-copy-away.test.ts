@@ -3,6 +3,7 @@ import { truncate } from "node:fs/promises";
 import { test } from "node:test";
 import type { StorageArray } from "./array.ts";
 import { GIB, sizeOf } from "./disk-files.ts";
+import { settleReplicas } from "./facts.ts";
 import { failover } from "./failover.ts";
 import { ensureExported, ensureSize, factsOf } from "./serving.ts";
 import { call, newSpec, replicatedArray, takeAway } from "./testing/replicated-array.ts";
@@ -24,6 +25,21 @@ test("an idle volume is neither served nor extended while its equal second copy 
   await ensureSize(array, await array.required(volumeId), 2, call().signal);
   for (const site of array.sites) assert.equal(await sizeOf(site.disk(volumeId)), 2 * GIB, site.id);
   assert.equal((await factsOf(array, await array.required(volumeId))).replica, "inSync");
+});
+
+test("an idle second copy that missed what was written is told so when it is seen: it may be all that is seen later", async (t) => {
+  const array = await replicatedArray(t);
+  const { volumeId, ...spec } = newSpec();
+  const { main } = await ensureVolume(array, { volumeId, ...spec }, call());
+  // Written to while the replication target was out of the configuration.
+  await array.update(main, { generation: 2, secondMayBeClean: false });
+  await settleReplicas(array, call().signal);
+  await takeAway(array.own);
+  const { volumes } = await failover(array, null, call());
+  assert.deepEqual(
+    volumes.map(({ fault }) => fault?.code),
+    ["storage.replica_stale"],
+  );
 });
 
 test("an array that lost its second copy, and is there, keeps nobody from the volume", async (t) => {
