@@ -12,7 +12,7 @@ import { ensureSecondRecorded } from "./replica.ts";
 import { serveAgain } from "./serve-again.ts";
 import { ensureExported, ensureNotExported, ensureSize, factsOf } from "./serving.ts";
 import { checkedId } from "./site.ts";
-import { ensureSnapshot, findSnapshot, removeSnapshot, snapshotFacts } from "./snapshots.ts";
+import { endCopying, ensureSnapshot, findSnapshot, removeSnapshot, snapshotFacts } from "./snapshots.ts";
 import { ensureVolume, removeVolume } from "./volumes.ts";
 import { whenFree } from "./when-free.ts";
 
@@ -133,8 +133,13 @@ class FileNbdDriver implements BlockStorageDriver {
     return this.#alone([snapshotId, volumeId], call, () => ensureSnapshot(this.#array, snapshotId, volumeId, call));
   }
 
-  ensureSnapshotAbsent(snapshotId: string, call: Call): Promise<void> {
-    return this.#alone([snapshotId], call, () => removeSnapshot(this.#array, snapshotId));
+  async ensureSnapshotAbsent(snapshotId: string, call: Call): Promise<void> {
+    const found = await findSnapshot(this.#array, checkedId(snapshotId));
+    const copied = found?.record.state === "creating" ? [found.record.volumeId] : [];
+    await this.#alone([snapshotId, ...copied], call, async () => {
+      for (const volumeId of copied) await endCopying(this.#array, volumeId);
+      await removeSnapshot(this.#array, snapshotId);
+    });
   }
 
   async inspectSnapshot(snapshotId: string) {

@@ -92,6 +92,19 @@ export async function copyNow(array: StorageArray, { main }: VolumeCopies, parti
   }
 }
 
+/** What a member that died has begun goes on in the volume's daemon, and keeps the room of what is removed. The volume's lock is held. */
+export async function endCopying(array: StorageArray, volumeId: string): Promise<void> {
+  const volume = await array.find(volumeId);
+  const talk = volume && (await array.talk(volume.main).catch(() => undefined));
+  try {
+    await talk?.endBackup();
+  } catch (error) {
+    array.options.log.warn({ volume: volumeId, error: String(error) }, "a copy is not ended");
+  } finally {
+    talk?.close();
+  }
+}
+
 /** Into another array too; one that is not there does without. */
 export async function copySnapshot(
   array: StorageArray,

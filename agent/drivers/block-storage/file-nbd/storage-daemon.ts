@@ -236,7 +236,7 @@ export class DaemonTalk {
 
   /** Writes the disk as it is at this moment into the file `path`, which is of equal size. Throws `storage.copy_failed`. */
   async backup(path: string, signal: AbortSignal, progress: (state: JobState) => void): Promise<void> {
-    await this.#endBackup();
+    await this.endBackup();
     const target = { driver: "raw", "node-name": BACKUP, file: { driver: "file", filename: path, locking: "on" } };
     await this.#qmp.execute("blockdev-add", target);
     try {
@@ -250,12 +250,12 @@ export class DaemonTalk {
         await this.#qmp.changed(200);
       }
     } finally {
-      await this.#endBackup();
+      await this.endBackup();
     }
   }
 
   /** What a member that died has left. */
-  async #endBackup(): Promise<void> {
+  async endBackup(): Promise<void> {
     for (let state = await this.#job(BACKUP); state; state = await this.#job(BACKUP)) {
       if (state.status === "concluded") await this.#qmp.execute("job-dismiss", { id: BACKUP });
       else {
