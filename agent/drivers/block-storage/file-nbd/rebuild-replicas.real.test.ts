@@ -136,3 +136,15 @@ test("nothing is made anew without room, without the array, and after a failover
   await lab.look();
   await lab.until(allInSync);
 });
+
+test("a second copy that its array has lost is made anew", { skip }, async (t) => {
+  const lab = await staleVolumes(t, 1);
+  const [volume] = await lab.array.volumes();
+  await second(lab.array).removeVolume(volume?.main.record.volumeId ?? "");
+  await lab.look();
+  await lab.until(allInSync);
+  assert.deepEqual(
+    (await failover(lab.array, null, call())).volumes.map(({ ok }) => ok),
+    [true],
+  );
+});

@@ -1,7 +1,7 @@
 import { minutes } from "../../../../kernel/clock/clock.ts";
-import { BACKEND, type StorageArray, type VolumeCopies } from "./array.ts";
+import { BACKEND, type Copy, type StorageArray, type VolumeCopies } from "./array.ts";
 import { sizeOf, writtenBytes } from "./disk-files.ts";
-import { type Pair, replicaState } from "./replica.ts";
+import { ensureSecondRecorded, type Pair, replicaState } from "./replica.ts";
 import { ensureServing } from "./serving.ts";
 import { whenFree } from "./when-free.ts";
 
@@ -50,6 +50,7 @@ export class ReplicaRebuilds {
 
   /** A try that left the copy stale has failed, however long it took. */
   async #isDue(volume: VolumeCopies): Promise<boolean> {
+    if (await this.#isLost(volume)) return true;
     const pair = await this.#rebuildable(volume);
     if (!pair) return false;
     const { volumeId } = pair.main.record;
@@ -67,8 +68,18 @@ export class ReplicaRebuilds {
 
   /** The two copies of one that clients use where the backend's own array serves. */
   async #rebuildable({ main, replica }: VolumeCopies): Promise<Pair | undefined> {
-    if (!replica || main.site !== this.#array.own || !main.record.exported) return undefined;
-    return (await this.#array.isServed(main)) ? { main, replica } : undefined;
+    return replica && (await this.#isInUse(main)) ? { main, replica } : undefined;
+  }
+
+  /** Its second copy's array is there and does not have it: a new disk. */
+  async #isLost({ main, replica }: VolumeCopies): Promise<boolean> {
+    const [target] = this.#array.targets;
+    if (replica || !target || !main.record.replicated || !(await this.#isInUse(main))) return false;
+    return await target.isReachable();
+  }
+
+  async #isInUse(main: Copy): Promise<boolean> {
+    return main.site === this.#array.own && main.record.exported && (await this.#array.isServed(main));
   }
 
   async #mayBegin(): Promise<boolean> {
@@ -81,6 +92,7 @@ export class ReplicaRebuilds {
 
   async #rebuild(volumeId: string): Promise<void> {
     const volume = await this.#array.find(volumeId);
+    if (volume && (await this.#isInUse(volume.main))) await ensureSecondRecorded(this.#array, volume);
     const pair = volume && (await this.#rebuildable(volume));
     if (!pair || (await replicaState(this.#array, pair)) !== "stale" || !(await hasRoom(pair))) return;
     const failed = this.#tries.get(volumeId)?.failed ?? 0;
