@@ -68,13 +68,16 @@ onBothStores("failover", (open) => {
     const world = await run("second", {}, async (given) => {
       for (const status of ["in-use", "creating", "managing", "error_managing", "deleting"] as const)
         ids.set(status, await given.volume({ host: "a@r#r", replication_status: "enabled", status }));
+      ids.set("stale", await given.volume({ host: "a@r#r", replication_status: "enabled", status: "creating" }));
+      given.backends.replicas.push({ volumeId: ids.get("stale") ?? "", stale: true });
     });
     const seen = (status: string) => world.seen(ids.get(status) ?? "");
     assert.deepEqual(await seen("in-use"), ["error", "in-use", "failover-error", "error"]);
     for (const status of ["creating", "managing", "error_managing"])
       assert.deepEqual((await seen(status)).slice(0, 3), [status, null, "enabled"]);
     assert.deepEqual((await seen("deleting")).slice(0, 3), ["deleting", null, "enabled"]);
-    assert.deepEqual(await world.messages(), [ids.get("in-use")]);
+    assert.deepEqual(await seen("stale"), ["error", "creating", "failover-error", "error"], "it had been made");
+    assert.deepEqual(new Set(await world.messages()), new Set([ids.get("in-use"), ids.get("stale")]));
   });
 
   it("tells the owner of each volume that is lost, once", async () => {

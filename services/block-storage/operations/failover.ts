@@ -17,7 +17,7 @@ export interface FailoverInput extends ScopeTarget {
 
 /** How the backend answered. */
 type Outcome =
-  | { readonly ok: true; readonly active: string | null; readonly served: string[] }
+  | { readonly ok: true; readonly active: string | null; readonly served: string[]; readonly failed: string[] }
   | { readonly ok: false; readonly unknownTarget: boolean; readonly fault: PublicFault };
 
 /** What the protocol takes for the id of a target. */
@@ -55,8 +55,8 @@ export function failoverOperation(deps: BackendTools): Operation<FailoverInput> 
             { backend, targetId: target },
             { to, timeoutMs: deps.settings.failoverTimeoutMs, onProgress: (percent) => a.progress(percent) },
           );
-          const served = answer.volumes.filter((volume) => volume.ok).map((volume) => volume.volumeId);
-          return { ok: true, active: answer.activeBackendId, served };
+          const those = (ok: boolean) => answer.volumes.filter((one) => one.ok === ok).map((one) => one.volumeId);
+          return { ok: true, active: answer.activeBackendId, served: those(true), failed: those(false) };
         } catch (error) {
           if (!isRefusal(error)) throw error;
           a.log.warn({ scope: input.scope, code: error.code }, "the backend refused to fail over");
@@ -76,7 +76,7 @@ export function failoverOperation(deps: BackendTools): Operation<FailoverInput> 
         await switchServices(t, clock, scope, services);
         if (!outcome.ok) return;
         const status = outcome.active === null ? "enabled" : "failed-over";
-        await recordFailover(t, { kernel, target: input, requestId }, new Set(outcome.served), status);
+        await recordFailover(t, { kernel, target: input, requestId }, outcome, status);
       },
     })
     .build();

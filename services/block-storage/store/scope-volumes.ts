@@ -37,18 +37,19 @@ export async function leaveBehind(t: Tx, failover: Failover): Promise<string[]> 
 const UNMADE: readonly VolumeStatus[] = ["creating", "managing", "error_managing"];
 
 /**
- * What a failover did to the volumes that have a replica: those that the backend reports to be `served` keep their status. What it
- * does not report it does not have, so all others end in error, unless they are still to be made.
+ * What a failover did to the volumes that have a replica: those that the backend reports to be `served` keep their status, those
+ * that `failed` end in error. So do those that it does not report, as it does not have them, unless they are still to be made.
  */
 export async function recordFailover(
   t: Tx,
   failover: Failover,
-  served: ReadonlySet<string>,
+  reported: { readonly served: readonly string[]; readonly failed: readonly string[] },
   status: ReplicationStatus,
 ): Promise<void> {
   const rows = await volumesOf(t.tables<BlockStorageTables>(), failover.target)
     .where((eb) => eb.or([eb("replication_status", "is", null), eb("replication_status", "not in", LEFT_BEHIND)]))
     .execute();
+  const [served, failed] = [new Set(reported.served), new Set(reported.failed)];
   const came = rows.filter(({ id }) => served.has(id));
   for (const ids of chunks(came.map(({ id }) => id))) {
     await t
@@ -58,7 +59,7 @@ export async function recordFailover(
       .where("id", "in", ids)
       .execute();
   }
-  const lost = rows.filter((row) => !served.has(row.id) && !UNMADE.includes(row.status));
+  const lost = rows.filter(({ id, status: was }) => failed.has(id) || !(served.has(id) || UNMADE.includes(was)));
   await putInError(
     t,
     failover,
