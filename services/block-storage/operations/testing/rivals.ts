@@ -7,7 +7,7 @@ import { FINAL_STATES, type OperationTables } from "../../../../kernel/operation
 import type { Migration } from "../../../../kernel/store/migrate.ts";
 import type { TestStore } from "../../../../kernel/store/testing/stores.ts";
 import { withoutPool } from "../../domain/place.ts";
-import { findBackend, findCluster, membersOf } from "../../store/backends.ts";
+import { findBackend, findCluster, lockScope } from "../../store/backends.ts";
 import type { BlockStorageTables, VolumeRow } from "../../store/tables.ts";
 import { type Layout, StorageFleetWorld } from "./fleet-world.ts";
 
@@ -124,8 +124,8 @@ export class Rivals {
     for (const scope of Object.keys(SCOPES)) {
       const seen = await this.world.api.store.tx(async (t) => {
         const db = t.tables<BlockStorageTables & OperationTables>();
-        const cluster = await findCluster(t, scope);
-        const members = cluster ? await membersOf(t, scope) : [await findBackend(t, scope)];
+        // As the requests do: otherwise each statement would see another moment.
+        const { cluster, members } = (await lockScope(t, scope)) ?? { cluster: null, members: [] };
         const volumes = (await db.selectFrom("volumes").selectAll().where("deleted_at", "is", null).execute()).filter(
           (row) => placeOf(row) === scope,
         );
