@@ -21,13 +21,20 @@ test("a private server answers on loopback and its socket, and leaves nothing", 
     const overSocket = new URL(server.url);
     const sockets = readdirSync(folder).filter((name) => name.startsWith(".s.PGSQL") && !name.endsWith(".lock"));
     assert.deepEqual(sockets, [`.s.PGSQL.${overSocket.port}`]);
-    const client = new pg.Client({ connectionString: server.url });
-    await client.connect();
-    const { rows } = await client.query(
-      "select current_setting('fsync') as fsync, inet_server_addr()::text as address",
-    );
-    assert.deepEqual(rows, [{ fsync: "off", address: "127.0.0.1/32" }]);
-    await client.end();
+    const overLoopback = new URL(server.url);
+    overLoopback.search = "";
+    for (const [url, address] of [
+      [overSocket, null],
+      [overLoopback, "127.0.0.1/32"],
+    ] as const) {
+      const client = new pg.Client({ connectionString: url.href });
+      await client.connect();
+      const { rows } = await client.query(
+        "select current_setting('fsync') as fsync, inet_server_addr()::text as address",
+      );
+      assert.deepEqual(rows, [{ fsync: "off", address }]);
+      await client.end();
+    }
     const wrong = new URL(server.url);
     wrong.password = "guess";
     const stranger = new pg.Client({ connectionString: wrong.href });
