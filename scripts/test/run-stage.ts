@@ -38,7 +38,7 @@ const TOOLS: Partial<Record<StageName, readonly string[]>> = {
   lint: ["node_modules/@biomejs/biome/bin/biome", "check"],
 };
 
-/** How long a file takes its size tells badly: with more shards than cores, whoever is done early takes one more. */
+/** How long a file takes its weight tells badly: with more shards than cores, whoever is done early takes one more. */
 const SHARDS_PER_CORE = 6;
 
 export async function runStage({ stage, files }: PlannedStage, context: StageContext): Promise<StageEnd> {
@@ -51,7 +51,7 @@ export async function runStage({ stage, files }: PlannedStage, context: StageCon
   }
   const shared = stage.processes === "shared";
   const cores = availableParallelism();
-  const groups = shared ? shards(files.map(sized(root)), cores * SHARDS_PER_CORE) : [[...files]];
+  const groups = shared ? shards(files.map(weighed(root)), cores * SHARDS_PER_CORE) : [[...files]];
   const ends = await inTurn(groups, cores, async (group, index) => {
     const tap = join(context.runFolder, `${stage.name}-${index}.tap`);
     const argv = [process.execPath, ...nodeFlags(stage.processes, stage.testMinutes, tap, context.verbose), ...group];
@@ -94,7 +94,13 @@ function nodeFlags(processes: "shared" | number, testMinutes: number, tapFile: s
   return ["--disable-warning=ExperimentalWarning", "--test", ...isolation, limit, ...reporters];
 }
 
-const sized = (root: string) => (path: string) => ({ path, bytes: statSync(join(root, path)).size });
+/** A fault matrix does what it says once for each of its many cases. */
+const MATRIX_WEIGHT = 20;
+
+const weighed = (root: string) => (path: string) => {
+  const { size } = statSync(join(root, path));
+  return { path, weight: path.endsWith(".matrix.test.ts") ? size * MATRIX_WEIGHT : size };
+};
 
 /** From the closing lines of node's TAP output; null when the process ended before it had written them. */
 function readCounts(tapFile: string): Counts | null {

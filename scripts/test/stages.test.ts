@@ -45,12 +45,12 @@ test("every test file belongs to exactly one stage", () => {
 });
 
 test("shards hold every file once and weigh about the same", () => {
-  const files = [8, 1, 1, 1, 1, 1, 1, 1, 1].map((bytes, n) => ({ path: `f${n}`, bytes }));
+  const files = [8, 1, 1, 1, 1, 1, 1, 1, 1].map((weight, n) => ({ path: `f${n}`, weight }));
   const parts = shards(files, 2);
   assert.deepEqual(parts.map((part) => part.length).toSorted(), [1, 8]);
   assert.deepEqual(
     parts.flat().toSorted(),
     files.map(({ path }) => path),
   );
-  assert.deepEqual(shards([{ path: "only", bytes: 1 }], 4), [["only"]]);
+  assert.deepEqual(shards([{ path: "only", weight: 1 }], 4), [["only"]]);
 });

@@ -116,12 +116,12 @@ export function planStages(
   });
 }
 
-/** Splits files over processes by size, biggest first, so that they end at about the same time. */
-export function shards(files: readonly { path: string; bytes: number }[], count: number): string[][] {
-  const result = Array.from({ length: Math.min(count, files.length) }, () => ({ bytes: 0, paths: [] as string[] }));
-  for (const file of files.toSorted((a, b) => b.bytes - a.bytes || a.path.localeCompare(b.path))) {
-    const lightest = result.reduce((a, b) => (b.bytes < a.bytes ? b : a));
-    lightest.bytes += file.bytes;
+/** Splits files over processes by weight, heaviest first, so that they end at about the same time. */
+export function shards(files: readonly { path: string; weight: number }[], count: number): string[][] {
+  const result = Array.from({ length: Math.min(count, files.length) }, () => ({ weight: 0, paths: [] as string[] }));
+  for (const file of files.toSorted((a, b) => b.weight - a.weight || a.path.localeCompare(b.path))) {
+    const lightest = result.reduce((a, b) => (b.weight < a.weight ? b : a));
+    lightest.weight += file.weight;
     lightest.paths.push(file.path);
   }
   return result.map(({ paths }) => paths);
