@@ -29,6 +29,8 @@ async function gatewayTo(url: string) {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
   const target = new URL(url);
+  // Not over the server's socket.
+  target.search = "";
   target.port = String(typeof address === "object" && address ? address.port : 0);
   return {
     url: target.href,
