@@ -1,7 +1,7 @@
 import type { BackendFacts } from "../../../protocol/block-storage.ts";
 import type { StorageArray } from "./array.ts";
 import { poolUse } from "./pool.ts";
-import { isOutdated, settleReplica, tellOutdated } from "./replica.ts";
+import { isOutdated, settleServed, tellOutdated } from "./replica.ts";
 import { isMissed } from "./serving.ts";
 import { whenFree } from "./when-free.ts";
 
@@ -39,11 +39,7 @@ export async function backendFacts(
 
 async function servesAll(array: StorageArray, closing: AbortSignal): Promise<boolean> {
   const site = await array.activeSite();
-  const reachable = await site.requireReachable().then(
-    () => true,
-    () => false,
-  );
-  if (!reachable) return false;
+  if (!(await site.isReachable())) return false;
   for (const { main } of await array.volumes()) {
     if ((await isMissed(array, main)) && (await staysUnserved(array, main.record.volumeId, closing))) return false;
   }
@@ -75,10 +71,5 @@ export async function settleOne(array: StorageArray, volumeId: string, closing: 
 async function settle(array: StorageArray, volumeId: string): Promise<void> {
   const volume = await array.find(volumeId);
   if (volume?.replica) await tellOutdated(array, { main: volume.main, replica: volume.replica });
-  const talk = volume && (await array.talk(volume.main).catch(() => undefined));
-  try {
-    if (volume && talk && (await talk.exports())) await settleReplica(array, volume, talk);
-  } finally {
-    talk?.close();
-  }
+  if (volume) await settleServed(array, volume);
 }

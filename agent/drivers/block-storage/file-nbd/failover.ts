@@ -5,7 +5,7 @@ import type { Call } from "../../../runtime/call.ts";
 import type { FailoverResult } from "../driver.ts";
 import type { Copy, StorageArray, VolumeCopies } from "./array.ts";
 import type { CopyRecord } from "./records.ts";
-import { detachReplica, isClean, isTrusted, makeEqual, type Pair, settleReplica } from "./replica.ts";
+import { detachReplica, isClean, isTrusted, makeEqual, type Pair, settleServed } from "./replica.ts";
 import { ensureServing, equalIfPossible, serveBy, stopServing } from "./serving.ts";
 import type { Site } from "./site.ts";
 import { copySnapshot, removeSnapshot } from "./snapshots.ts";
@@ -168,14 +168,9 @@ async function newCopy(array: StorageArray, main: Copy): Promise<Copy> {
 }
 
 async function settleLiving(array: StorageArray, volume: VolumeCopies): Promise<void> {
-  const talk = await array.talk(volume.main).catch(() => undefined);
-  try {
-    if (talk && (await talk.exports())) await settleReplica(array, volume, talk);
-  } catch (error) {
+  await settleServed(array, volume).catch((error: unknown) => {
     array.options.log.info({ volume: volume.main.record.volumeId, error: String(error) }, "a daemon does not answer");
-  } finally {
-    talk?.close();
-  }
+  });
 }
 
 async function returnSnapshots(array: StorageArray, from: Site, signal: AbortSignal): Promise<void> {

@@ -198,6 +198,16 @@ export async function tellOutdated(array: StorageArray, pair: Pair): Promise<voi
   if (isOutdated(pair)) await setStale(array, pair);
 }
 
+/** The same for whoever has no talk with the first copy's daemon yet. A volume that is not served has nothing to tell. */
+export async function settleServed(array: StorageArray, volume: VolumeCopies): Promise<void> {
+  const talk = await array.talk(volume.main).catch(() => undefined);
+  try {
+    if (talk && (await talk.exports())) await settleReplica(array, volume, talk);
+  } finally {
+    talk?.close();
+  }
+}
+
 /**
  * Ends the mirror of a volume that no client can write to any more, and what takes its writes. True when the copies are equal
  * and on record as such.
