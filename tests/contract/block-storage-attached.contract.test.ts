@@ -47,6 +47,15 @@ describe("volumes under running servers, with the official clients", { skip: cli
     };
     return { volumeId, serverId, disk, stream: new WriteStream(disk) };
   };
+  /** The volume on its way to the other backend: it arrives when `held` is released. */
+  const givenArriving = async (volumeId: string) => {
+    await member.volume(`volume set --type __DEFAULT__ ${volumeId}`);
+    await status(volumeId, "in-use");
+    const held = cloud.simulation.storage.faults.add({ verb: "volume.finishCopy", fault: { type: "hang" } });
+    await admin.volume(`volume migrate --host ${REPLICATED} ${volumeId}`);
+    const moving = await seen(volumeId, "arriving", (shown) => shown.migration_status === "completing");
+    return { held, moving };
+  };
   const more = async (stream: WriteStream) => {
     const { acknowledged } = stream;
     await until(
@@ -70,11 +79,7 @@ describe("volumes under running servers, with the official clients", { skip: cli
 
   it("a volume migrates under its server, which loses no write, there and back", async () => {
     const { volumeId, serverId, stream } = await givenAttached();
-    await member.volume(`volume set --type __DEFAULT__ ${volumeId}`);
-    await status(volumeId, "in-use");
-    const held = cloud.simulation.storage.faults.add({ verb: "volume.finishCopy", fault: { type: "hang" } });
-    await admin.volume(`volume migrate --host ${REPLICATED} ${volumeId}`);
-    const moving = await seen(volumeId, "arriving", (shown) => shown.migration_status === "completing");
+    const { held, moving } = await givenArriving(volumeId);
     assert.equal(moving.status, "in-use");
     await more(stream);
     for (const command of [`server migrate --live-migration ${serverId}`, `server migrate ${serverId}`])
@@ -103,11 +108,7 @@ describe("volumes under running servers, with the official clients", { skip: cli
 
   it("a server is deleted while its volume migrates, which arrives all the same and is free then", async () => {
     const { volumeId, serverId, stream } = await givenAttached();
-    await member.volume(`volume set --type __DEFAULT__ ${volumeId}`);
-    await status(volumeId, "in-use");
-    const held = cloud.simulation.storage.faults.add({ verb: "volume.finishCopy", fault: { type: "hang" } });
-    await admin.volume(`volume migrate --host ${REPLICATED} ${volumeId}`);
-    await seen(volumeId, "arriving", (shown) => shown.migration_status === "completing");
+    const { held } = await givenArriving(volumeId);
     await stream.verify();
     await member.openstack(`server delete --wait ${serverId}`);
     const { operations } = (
@@ -129,11 +130,7 @@ describe("volumes under running servers, with the official clients", { skip: cli
 
   it("a migration that fails at its end leaves the volume under its server, with every write", async () => {
     const { volumeId, serverId, stream } = await givenAttached();
-    await member.volume(`volume set --type __DEFAULT__ ${volumeId}`);
-    await status(volumeId, "in-use");
-    const held = cloud.simulation.storage.faults.add({ verb: "volume.finishCopy", fault: { type: "hang" } });
-    await admin.volume(`volume migrate --host ${REPLICATED} ${volumeId}`);
-    await seen(volumeId, "arriving", (shown) => shown.migration_status === "completing");
+    const { held } = await givenArriving(volumeId);
     const [operation] = (
       await admin.ask("GET", `/operations?resource_id=${volumeId}&name=volume.migrate`, { root: "/v1" })
     ).body.operations;

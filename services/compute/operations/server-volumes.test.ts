@@ -70,11 +70,7 @@ onBothStores("a server's volumes", (open) => {
   test("an attach under way goes on after a reset of the server's state", async () => {
     const bench = await Bench.open(open);
     const { world, operations } = bench;
-    const volumeId = await world.given.volume();
-    const id = await world.given.server();
-    const hang = world.sim.faults.add({ verb: "compute.ensureVolumes", fault: { type: "hang" } });
-    await world.given.start(operations.attachVolume, await world.given.attach(id, volumeId));
-    await world.workUntil(() => hang.hits === 1);
+    const { id, volumeId, hang } = await attaching(bench);
     const { deps } = world.harness;
     await world.tools.store.tx((t) => abandonAll(t, deps, operations, id, { cleanup: true }));
     hang.release();
@@ -86,11 +82,7 @@ onBothStores("a server's volumes", (open) => {
   test("a server that is deleted while it gets a volume leaves the volume free", async () => {
     const bench = await Bench.open(open);
     const { world, operations } = bench;
-    const volumeId = await world.given.volume();
-    const id = await world.given.server();
-    const hang = world.sim.faults.add({ verb: "compute.ensureVolumes", fault: { type: "hang" } });
-    await world.given.start(operations.attachVolume, await world.given.attach(id, volumeId));
-    await world.workUntil(() => hang.hits === 1);
+    const { id, hang } = await attaching(bench);
     await world.tools.store.tx((t) => abandonAll(t, world.harness.deps, operations, id, { cleanup: false }));
     await world.given.start(operations.delete, await world.given.delete(id));
     hang.release();
@@ -102,11 +94,7 @@ onBothStores("a server's volumes", (open) => {
   test("an evacuation while a volume is plugged brings the guest up with it", async () => {
     const bench = await Bench.open(open);
     const { world, operations } = bench;
-    const volumeId = await world.given.volume();
-    const id = await world.given.server();
-    const hang = world.sim.faults.add({ verb: "compute.ensureVolumes", fault: { type: "hang" } });
-    await world.given.start(operations.attachVolume, await world.given.attach(id, volumeId));
-    await world.workUntil(() => hang.hits === 1);
+    const { id, volumeId, hang } = await attaching(bench);
     world.sim.losePower("a");
     hang.release();
     const { deps } = world.harness;
@@ -311,4 +299,14 @@ async function reset(world: OperationWorld, serverId: string): Promise<void> {
     for (const { attachmentId } of (await blockStorage.attachmentsOfServer(t, serverId)).values())
       await blockStorage.letGo(t, attachmentId);
   });
+}
+
+/** A server that is getting a volume: its host hangs at it until `hang` is released. */
+async function attaching({ world, operations }: Bench) {
+  const volumeId = await world.given.volume();
+  const id = await world.given.server();
+  const hang = world.sim.faults.add({ verb: "compute.ensureVolumes", fault: { type: "hang" } });
+  await world.given.start(operations.attachVolume, await world.given.attach(id, volumeId));
+  await world.workUntil(() => hang.hits === 1);
+  return { id, volumeId, hang };
 }
